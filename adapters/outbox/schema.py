@@ -1,0 +1,37 @@
+"""The tables of the outbox: states and keyed hashes in the open, everything else sealed.
+
+Spec:    docs/adapters.md, "Outbox".
+Leaves:  what the rows mean to the package.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS record (
+  sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+  message_id TEXT NOT NULL UNIQUE,
+  key_hash TEXT NOT NULL,
+  group_hash TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('pending','applied','quarantined','parked','discarded')),
+  parks INTEGER NOT NULL DEFAULT 0,
+  reason_class TEXT, reason_code TEXT,
+  received_at TEXT NOT NULL, applied_at TEXT, hub_version TEXT,
+  detail BLOB NOT NULL, original BLOB, payload BLOB
+);
+CREATE INDEX IF NOT EXISTS record_by_state ON record (state, sequence);
+CREATE INDEX IF NOT EXISTS record_by_group ON record (group_hash, state, sequence);
+CREATE INDEX IF NOT EXISTS record_by_key ON record (key_hash, state);
+CREATE TABLE IF NOT EXISTS ledger (
+  key_hash TEXT PRIMARY KEY, content_hash TEXT NOT NULL, source_time TEXT, revision INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS file (path_hash TEXT PRIMARY KEY, stamp TEXT NOT NULL, content_hash TEXT NOT NULL)
+  WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS merged (group_hash TEXT PRIMARY KEY, into_hash TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS known (resource_hash TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS unmapped (
+  code_table TEXT NOT NULL, code TEXT NOT NULL, times INTEGER NOT NULL, PRIMARY KEY (code_table, code)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS tally (name TEXT PRIMARY KEY, times INTEGER NOT NULL) WITHOUT ROWID;
+"""

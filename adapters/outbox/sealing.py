@@ -1,0 +1,94 @@
+"""Keys made on the spot, rows sealed under them, and names turned into keyed hashes.
+
+Spec:    NIST SP 800-38D, 8.2; docs/adapters.md, "Outbox".
+Leaves:  what is sealed to the outbox.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+from pathlib import Path
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+_NONCE_BYTES: Final = 12
+_KEY_BYTES: Final = 32
+
+
+class OutboxFull(Exception):  # noqa: N818 - a state of the disk, told to the IT desk
+    """The disk does not take another record: nothing may be acknowledged."""
+
+
+class OutboxDamaged(Exception):  # noqa: N818 - a state of the file, told to the IT desk
+    """The outbox or its key cannot be read, or a sealed row does not open."""
+
+
+def make_private(path: Path, content: bytes) -> None:
+    """Write a file that only its owner may read, durably, and never over an existing one."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        os.write(descriptor, content)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_data_folder(folder: Path) -> None:
+    """Make the folder of outbox and keys, closed to everybody else."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+
+
+class Seals:
+    """Two keys out of one: one seals, one hashes."""
+
+    def __init__(self, master: bytes) -> None:
+        self._hash_key = hashlib.sha256(b"chasqui outbox hash" + master).digest()
+        self._cipher = AESGCM(hashlib.sha256(b"chasqui outbox seal" + master).digest())
+
+    def seal(self, message_id: str, column: str, content: bytes) -> bytes:
+        """Seal one column of one row; it opens nowhere else.
+
+        Units:  nonce 12 bytes, key 32 bytes.
+        """
+        nonce = os.urandom(_NONCE_BYTES)
+        return nonce + self._cipher.encrypt(nonce, content, f"{message_id}|{column}".encode())
+
+    def open(self, message_id: str, column: str, sealed: bytes) -> bytes:
+        """Open a sealed column.
+
+        Raises: OutboxDamaged - altered, moved, or sealed under another key.
+        """
+        try:
+            return self._cipher.decrypt(
+                sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], f"{message_id}|{column}".encode()
+            )
+        except InvalidTag:
+            raise OutboxDamaged from None
+
+    def hash(self, purpose: str, text: str) -> str:
+        """A keyed hash: equal texts are equal, nothing can be read back."""
+        return hmac.new(self._hash_key, f"{purpose}|{text}".encode(), hashlib.sha256).hexdigest()[:40]
+
+
+def read_or_make_key(key_path: Path, database_path: Path) -> bytes:
+    """Read the outbox key, or make it on the spot; a database without its key is never overwritten."""
+    if not key_path.exists():
+        if database_path.exists() and database_path.stat().st_size:
+            raise OutboxDamaged
+        temporary = key_path.with_suffix(f".{os.getpid()}")
+        make_private(temporary, os.urandom(_KEY_BYTES))
+        try:
+            os.link(temporary, key_path)
+        except FileExistsError:
+            pass
+        finally:
+            temporary.unlink()
+    key = key_path.read_bytes()
+    if len(key) != _KEY_BYTES:
+        raise OutboxDamaged
+    return key

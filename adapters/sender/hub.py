@@ -1,0 +1,246 @@
+"""The hub as an adapter sees it: a token, a transaction, and what its answer means.
+
+Spec:    https://hl7.org/fhir/smart-app-launch/STU2.2/backend-services.html;
+         https://hl7.org/fhir/R4/http.html#transaction.
+Leaves:  when to try again to the sender.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any, Final
+
+import httpx
+import jwt
+import msgspec
+
+from adapters.outbox import WireEntry
+from adapters.sender.client_key import ClientKey
+
+_ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+_ASSERTION_SECONDS: Final = 240
+_TOKEN_CAP_SECONDS: Final = 300
+_TOKEN_MARGIN_SECONDS: Final = 20
+_RETRY_AFTER_CAP_SECONDS: Final = 3600.0
+_REFUSED: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
+_HUB_BUSY: Final = frozenset(
+    {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.BAD_GATEWAY}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The hub committed the transaction: the version of every entry, in order."""
+
+    versions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The hub will never take this content as it is: class of reason and the elements that it names."""
+
+    reason_class: str
+    code: str
+    expressions: tuple[str, ...]
+    diagnostics: str
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """No answer that settles anything: try again; `is_global` holds all patients, not this one only."""
+
+    code: str
+    is_global: bool
+    after_seconds: float | None = None
+
+
+Answer = Applied | Rejected | Later
+
+
+class _Token(Exception):  # noqa: N818 - carries the answer of the token endpoint to `send`
+    def __init__(self, later: Later) -> None:
+        super().__init__(later.code)
+        self.later = later
+
+
+class HubClient:
+    """One hub, one client identity, any number of threads."""
+
+    def __init__(
+        self, hub_url: str, client_id: str, key: ClientKey, *, scope: str, timeout_seconds: float
+    ) -> None:
+        self._url = hub_url
+        self._client_id = client_id
+        self._key = key
+        self._scope = scope
+        self._http = httpx.Client(
+            timeout=httpx.Timeout(timeout_seconds, connect=min(timeout_seconds, 10.0)),
+            headers={"Accept": "application/fhir+json", "Accept-Encoding": "identity"},
+            follow_redirects=False,
+        )
+        self._lock = threading.Lock()
+        self._token = ""
+        self._token_until = 0.0
+        self._token_endpoint = ""
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._http.close()
+
+    def send(self, entries: Sequence[WireEntry], request_id: str) -> Answer:
+        """Send one transaction, with one renewed token if the first is not accepted."""
+        body = self.transaction(entries)
+        try:
+            token = self._bearer()
+            response = self._post(body, token, request_id)
+            if response.status_code == HTTPStatus.UNAUTHORIZED:
+                token = self._bearer(not_this=token)
+                response = self._post(body, token, request_id)
+        except _Token as problem:
+            return problem.later
+        except (httpx.ConnectError, httpx.ConnectTimeout):
+            return Later("A-301", is_global=True)
+        except httpx.HTTPError:
+            return Later("A-302", is_global=False)
+        return self._read(response, len(entries))
+
+    def transaction(self, entries: Sequence[WireEntry]) -> bytes:
+        """The transaction Bundle, every resource's JSON as it was mapped."""
+        return msgspec.json.encode(
+            {
+                "resourceType": "Bundle",
+                "type": "transaction",
+                "entry": [
+                    {
+                        "fullUrl": f"{self._url}/{entry.url}",
+                        "resource": entry.resource,
+                        "request": {"method": "PUT", "url": entry.url},
+                    }
+                    for entry in entries
+                ],
+            }
+        )
+
+    def _post(self, body: bytes, token: str, request_id: str) -> httpx.Response:
+        headers = {
+            "Authorization": f"Bearer {token}",
+            "Content-Type": "application/fhir+json",
+            "X-Request-Id": request_id,
+        }
+        return self._http.post(self._url, content=body, headers=headers)
+
+    def _read(self, response: httpx.Response, count: int) -> Answer:
+        """What an answer means for the records that were sent.
+
+        1. A transaction-response with as many entries as were sent: applied.
+        2. An OperationOutcome with 400, 413 or 422: the content is refused; with 403: may not be sent.
+        3. Whatever else: it is not known to be applied, so it is sent again.
+        """
+        status = response.status_code
+        content = _json(response)
+        # 1.
+        if status == HTTPStatus.OK and content.get("type") == "transaction-response":
+            answers = [item.get("response", {}) for item in content.get("entry", [])]
+            if len(answers) == count and all(str(item.get("status", "")).startswith("2") for item in answers):
+                return Applied(tuple(str(item.get("etag", "")) for item in answers))
+        # 2.
+        if content.get("resourceType") == "OperationOutcome":
+            if status in _REFUSED:
+                return _rejected(content, "validation", "A-311")
+            if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+                return _rejected(content, "validation", "A-312")
+            if status == HTTPStatus.FORBIDDEN:
+                return _rejected(content, "consent", "A-313")
+        # 3.
+        if status == HTTPStatus.UNAUTHORIZED:
+            return Later("A-305", is_global=True)
+        return Later(f"A-303/{status}", is_global=status in _HUB_BUSY, after_seconds=_retry_after(response))
+
+    # --- token -----------------------------------------------------------------------------------
+
+    def _bearer(self, not_this: str = "") -> str:
+        """A token that is still good for a while; `not_this` was refused and is thrown away."""
+        with self._lock:
+            if self._token and self._token != not_this and time.monotonic() < self._token_until:
+                return self._token
+            self._token = ""
+            if not self._token_endpoint or not_this:
+                self._token_endpoint = self._discover()
+            response = self._http.post(
+                self._token_endpoint,
+                headers={"Accept": "application/json"},
+                data={
+                    "grant_type": "client_credentials",
+                    "scope": self._scope,
+                    "client_assertion_type": _ASSERTION_TYPE,
+                    "client_assertion": self._assertion(),
+                },
+            )
+            content = _json(response)
+            token = content.get("access_token")
+            if response.status_code != HTTPStatus.OK or not isinstance(token, str):
+                code = "A-304" if response.status_code in {400, 401, 403} else f"A-303/{response.status_code}"
+                raise _Token(Later(code, is_global=True, after_seconds=_retry_after(response)))
+            lifetime = min(float(content.get("expires_in", 60)), _TOKEN_CAP_SECONDS)
+            self._token = token
+            self._token_until = time.monotonic() + max(lifetime - _TOKEN_MARGIN_SECONDS, lifetime / 2)
+            return token
+
+    def _discover(self) -> str:
+        response = self._http.get(
+            f"{self._url}/.well-known/smart-configuration", headers={"Accept": "application/json"}
+        )
+        endpoint = _json(response).get("token_endpoint")
+        if response.status_code != HTTPStatus.OK or not isinstance(endpoint, str):
+            raise _Token(Later("A-306", is_global=True, after_seconds=_retry_after(response)))
+        return endpoint
+
+    def _assertion(self) -> str:
+        now = int(time.time())
+        claims = {
+            "iss": self._client_id,
+            "sub": self._client_id,
+            "aud": self._token_endpoint,
+            "jti": uuid.uuid4().hex,
+            "iat": now,
+            "exp": now + _ASSERTION_SECONDS,
+        }
+        return jwt.encode(claims, self._key.private, algorithm="ES384", headers={"kid": self._key.kid})
+
+
+def _rejected(outcome: dict[str, Any], reason_class: str, code: str) -> Rejected:
+    """The issues of a refusal: the elements that it names, and the hub's words for the quarantine."""
+    expressions: list[str] = []
+    words: list[str] = []
+    for issue in outcome.get("issue", []):
+        if isinstance(issue, dict) and issue.get("severity", "error") in {"error", "fatal"}:
+            expressions.extend(str(item)[:200] for item in issue.get("expression", [])[:3])
+            words.append(f"{issue.get('code', '')}: {issue.get('diagnostics', '')}"[:300])
+    return Rejected(reason_class, code, tuple(expressions[:20]), " · ".join(words[:10]))
+
+
+def _json(response: httpx.Response) -> dict[str, Any]:
+    try:
+        content = msgspec.json.decode(response.content)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    """Retry-After in seconds, as a number or as a date."""
+    text = response.headers.get("Retry-After", "")
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(text).timestamp() - time.time()
+        except (TypeError, ValueError):
+            return None
+    return min(max(seconds, 0.0), _RETRY_AFTER_CAP_SECONDS)

@@ -1,0 +1,193 @@
+"""A person as Peru writes one: documents with their type and country, two surnames, missing values left out.
+
+Spec:    national guide PacientePe (draft 0.1); https://hl7.org/fhir/R4/patient.html.
+Leaves:  matching one person's records to the hub's identity rooms.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from adapters.source_record import Origin, Resource
+from exchange.fhir import peru
+
+_ID_TYPE_V2: Final = "http://terminology.hl7.org/CodeSystem/v2-0203"
+_COUNTRIES: Final = peru.RENHICE + "CodeSystem/PaisesCS"
+
+# kind → (system, IdspersonaPeru code, v2-0203 code, text)
+_DOCUMENTS: Final[dict[str, tuple[str, str | None, str | None, str]]] = {
+    "dni": (peru.DNI_SYSTEM, "1", "NI", "DNI"),
+    "ce": (peru.CE_SYSTEM, "2", None, "Carné de extranjería"),
+    "passport": (peru.PASSPORT_SYSTEM, "3", "PPN", "Pasaporte"),
+    "die": (peru.DIE_SYSTEM, None, None, "Documento de identidad extranjero"),
+    "cnv": (peru.CNV_SYSTEM, None, "BCT", "Certificado de nacido vivo"),
+}
+DOCUMENT_KINDS: Final = tuple(_DOCUMENTS)
+_ISSUED_IN_PERU: Final = frozenset({"dni", "ce", "cnv"})
+
+_NO_NAME: Final = frozenset(
+    {
+        "RN", "R.N", "R.N.", "NN", "N.N", "N.N.", "NNN", "BB", "XX", "XXX", "S/N", "SN", "-", ".", "0",
+        "NINGUNO", "NINGUNA", "DESCONOCIDO", "DESCONOCIDA", "RECIEN NACIDO", "RECIEN NACIDA",
+        "RECIÉN NACIDO", "RECIÉN NACIDA", "SIN NOMBRE", "SIN APELLIDO", "SIN DATOS",
+        "NO IDENTIFICADO", "NO IDENTIFICADA",
+    }
+)  # fmt: skip
+_NO_DOCUMENT: Final = re.compile(r"^(0*|9{8,}|S/?[DN]|SIN ?DOC.*|NO ?TIENE|-+|\.+|1{8}|X+)$", re.IGNORECASE)
+_DNI: Final = re.compile(r"^\d{8}$")
+_PARTICLES: Final = frozenset(
+    {"DE", "DEL", "LA", "LAS", "LOS", "EL", "Y", "VDA", "VIUDA", "SAN", "SANTA", "DA", "DI", "VON", "VAN"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PersonIdentifier:
+    """A document or a local number; `system` replaces the kind's own where the site's settings say so."""
+
+    kind: str
+    value: str
+    system: str | None = None
+    country: str | None = None
+    label: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PersonName:
+    """A name with its surnames apart: paternal, maternal, third; `family` where they cannot be told apart."""
+
+    paternal: str = ""
+    maternal: str = ""
+    third: str = ""
+    given: tuple[str, ...] = ()
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether nothing is left once placeholders are taken away."""
+        return not (self.paternal or self.maternal or self.given)
+
+
+def clean_name(text: str | None) -> str:
+    """A part of a name, spaces folded, and nothing where the system wrote a placeholder."""
+    folded = " ".join((text or "").split())
+    return "" if folded.upper().strip(" .") in _NO_NAME or folded.upper() in _NO_NAME else folded
+
+
+def person_name(
+    paternal: str | None, maternal: str | None, given: str | Sequence[str] | None, third: str = ""
+) -> PersonName:
+    """A name out of its parts as the source has them; several given names in one text are split."""
+    texts = [given] if isinstance(given, str) else list(given or ())
+    names = tuple(word for text in texts for word in clean_name(text).split())
+    return PersonName(clean_name(paternal), clean_name(maternal), clean_name(third), names)
+
+
+def split_surnames(text: str) -> tuple[str, str]:
+    """`GARCIA DE LA CRUZ` → (`GARCIA`, `DE LA CRUZ`); what cannot be told apart stays whole in the first."""
+    groups: list[str] = []
+    held: list[str] = []
+    for word in text.split():
+        held.append(word)
+        if word.upper().strip(".") not in _PARTICLES:
+            groups.append(" ".join(held))
+            held = []
+    if held:
+        return " ".join(text.split()), ""
+    return (groups[0], groups[1]) if len(groups) == 2 else (" ".join(text.split()), "")  # noqa: PLR2004 - two surnames
+
+
+def is_document_missing(value: str) -> bool:
+    """Whether a document number is only what systems write when there is none."""
+    return bool(_NO_DOCUMENT.match(value.strip()))
+
+
+def is_dni(value: str) -> bool:
+    """Whether a text has the form of a DNI: eight digits, zeros kept."""
+    return bool(_DNI.match(value))
+
+
+def fhir_identifier(origin: Origin, item: PersonIdentifier) -> Resource:
+    """An Identifier with type and country of issue; a local number gets the facility's own system."""
+    known = _DOCUMENTS.get(item.kind)
+    if known is None:
+        code = "MR" if item.kind == "hc" else "PI"
+        kind: Resource = {
+            "coding": [{"system": _ID_TYPE_V2, "code": code}],
+            "text": item.label or _local_text(item.kind),
+        }
+        return {
+            "type": kind,
+            "system": item.system or origin.identifier_system(item.kind),
+            "value": item.value,
+        }
+    system, person_code, v2_code, text = known
+    codings = []
+    if person_code:
+        codings.append({"system": peru.PERSON_ID_TYPES, "code": person_code})
+    if v2_code:
+        codings.append({"system": _ID_TYPE_V2, "code": v2_code})
+    kind = {}
+    country = "PER" if item.kind in _ISSUED_IN_PERU else item.country
+    if country:
+        kind["extension"] = [
+            {
+                "url": peru.COUNTRY_EXTENSION,
+                "valueCodeableConcept": {"coding": [{"system": _COUNTRIES, "code": country}]},
+            }
+        ]
+    if codings:
+        kind["coding"] = codings
+    kind["text"] = text
+    result: Resource = {"type": kind, "system": item.system or system, "value": item.value}
+    if item.kind in {"dni", "ce"}:
+        result = {"use": "official", **result}
+    return result
+
+
+def _local_text(kind: str) -> str:
+    return "Historia clínica" if kind == "hc" else "Número interno del establecimiento"
+
+
+def human_name(name: PersonName, use: str = "official") -> Resource:
+    """A HumanName whose family is what the document prints, with the maternal surname beside it."""
+    result: Resource = {"use": use}
+    family = " ".join(part for part in (name.paternal, name.maternal, name.third) if part)
+    if family:
+        result["family"] = family
+    extensions = []
+    if name.maternal:
+        extensions.append({"url": peru.MOTHERS_FAMILY_EXTENSION, "valueString": name.maternal})
+    if name.third:
+        extensions.append({"url": peru.THIRD_SURNAME_EXTENSION, "valueString": name.third})
+    if extensions:
+        result["_family"] = {"extension": extensions}
+    if name.given:
+        result["given"] = list(name.given)
+    return result
+
+
+def patient(  # noqa: PLR0917 - the demographics of a person, in the order in which they are read
+    origin: Origin,
+    patient_key: str,
+    identifiers: Sequence[PersonIdentifier],
+    name: PersonName,
+    gender: str | None,
+    birth_date: str | None,
+) -> Resource:
+    """A Patient with what the source really knows."""
+    resource: Resource = {
+        "resourceType": "Patient",
+        "id": origin.resource_id("Patient", patient_key),
+        "identifier": [fhir_identifier(origin, item) for item in identifiers],
+        "active": True,
+    }
+    if not name.is_missing:
+        resource["name"] = [human_name(name)]
+    if gender:
+        resource["gender"] = gender
+    if birth_date:
+        resource["birthDate"] = birth_date
+    resource["managingOrganization"] = origin.organization()
+    return resource

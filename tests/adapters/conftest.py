@@ -1,0 +1,109 @@
+"""What the adapters' tests share: a site's settings, a hub that can lie, small source records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from adapters.outbox import Outbox
+from adapters.sender import Retry, Sender
+from adapters.sender.client_key import make_client_key
+from adapters.sender.hub import HubClient
+from adapters.settings import Settings, read_settings
+from adapters.source_record import Entry, Mapped, Origin, SourceRecord
+from adapters.source_record.bundle import finish
+from tests.simulators.hub import HubSimulator
+
+LIMA = ZoneInfo("America/Lima")
+RENIPRESS = "00005196"
+ORIGIN = Origin(RENIPRESS, "00005196", "his")
+
+SITE = """
+[facility]
+renipress = "00005196"
+name = "Establecimiento de prueba"
+level = "{level}"
+[hub]
+url = "{url}"
+client_id = "prueba"
+[storage]
+data_folder = "data"
+min_free_megabytes = 0
+[source]
+kind = "{kind}"
+folder = "source"
+settle_seconds = 0
+poll_seconds = 0.05
+mllp_port = 0
+[retry]
+first_seconds = 0.02
+cap_seconds = 0.1
+timeout_seconds = 5
+"""
+
+
+def a_record(key: str = "1", patient: str = "p1", content: bytes = b"content", **more) -> SourceRecord:
+    values = {
+        "facility": RENIPRESS,
+        "system": "his",
+        "natural_key": key,
+        "patient_key": patient,
+        "original": content,
+        "received_at": "2026-01-02T03:04:05Z",
+        **more,
+    }
+    return SourceRecord(**values)
+
+
+def a_mapped(key: str = "1", patient: str = "p1", text: str = "content", **more) -> Mapped:
+    record = a_record(key, patient, text.encode(), **more)
+    resource = {"resourceType": "Basic", "id": ORIGIN.resource_id("Basic", key), "code": {"text": text}}
+    return finish(ORIGIN, record, [Entry(resource)])
+
+
+def write_site(folder: Path, url: str, kind: str = "his-trama", level: str = "I-3", more: str = "") -> Path:
+    (folder / "source").mkdir(exist_ok=True)
+    path = folder / "site.toml"
+    path.write_text(SITE.format(url=url, kind=kind, level=level) + more, "utf-8")
+    return path
+
+
+@pytest.fixture
+def hub():
+    with HubSimulator() as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def outbox(tmp_path):
+    box = Outbox(tmp_path / "data")
+    yield box
+    box.close()
+
+
+@pytest.fixture
+def client(hub, tmp_path):
+    key = make_client_key(tmp_path / "data")
+    hub.register("prueba", key.public_jwk)
+    hub_client = HubClient(hub.url, "prueba", key, scope="system/*.cu", timeout_seconds=2)
+    yield hub_client
+    hub_client.close()
+
+
+@pytest.fixture
+def sender(outbox, client):
+    return Sender(outbox, client, retry=Retry(0.01, 0.05), workers=3, batch_records=5)
+
+
+@pytest.fixture
+def site(tmp_path, hub):
+    """Settings of a site whose client key the hub already knows."""
+
+    def make(kind: str, level: str = "I-3", more: str = "") -> Settings:
+        settings = read_settings(write_site(tmp_path, hub.url, kind, level, more), {})
+        hub.register(settings.client_id, make_client_key(settings.data_folder).public_jwk)
+        return settings
+
+    return make

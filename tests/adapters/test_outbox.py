@@ -1,0 +1,141 @@
+"""What was accepted is durable, sealed, ordered per patient and taken once."""
+
+import sqlite3
+import stat
+
+import pytest
+
+from adapters.outbox import Outbox
+from adapters.outbox.sealing import OutboxDamaged, OutboxFull
+from adapters.source_record import Refusal, Refused
+from tests.adapters.conftest import a_mapped, a_record
+
+
+def refusal(**more):
+    return Refusal("mapping", "A-999", "No se entiende.", **more)
+
+
+def test_a_record_is_taken_once(outbox):
+    assert outbox.accept([a_mapped(), a_mapped()]) == ["new", "duplicate"]
+    assert outbox.pending() == 1
+
+
+def test_a_restated_record_with_other_content_is_taken_again(outbox):
+    assert outbox.accept([a_mapped(text="a"), a_mapped(text="b"), a_mapped(text="a")]) == ["new"] * 3
+    assert outbox.pending() == 3
+
+
+def test_an_older_version_does_not_follow_a_newer_one(outbox):
+    new = a_mapped(text="b", source_time="2026-02-01T00:00:00-05:00")
+    old = a_mapped(text="a", source_time="2026-01-01T00:00:00-05:00")
+    assert outbox.accept([new, old]) == ["new", "stale"]
+
+
+def test_order_is_kept_per_patient_and_patients_are_apart(outbox):
+    outbox.accept([a_mapped("1", "p1"), a_mapped("2", "p2"), a_mapped("3", "p1")])
+    groups = outbox.waiting_groups(10)
+    assert [len(outbox.batch(group, 10)) for group in groups] == [2, 1]
+    assert outbox.waiting_groups(10, busy=groups[:1]) == groups[1:]
+
+
+def test_a_refused_record_that_parks_holds_its_patient_only(outbox):
+    bad = Refused(a_record("1", "p1"), refusal(parks=True))
+    outbox.accept([bad, a_mapped("2", "p1"), a_mapped("3", "p2")])
+    status = outbox.status()
+    assert (status["quarantined"], status["parked"], status["pending"]) == (1, 1, 1)
+    number = outbox.quarantined()[0]["number"]
+    assert outbox.discard(number)
+    assert outbox.status()["pending"] == 2
+    assert outbox.original(number) is None
+
+
+def test_a_hub_refusal_parks_what_follows_and_a_retry_frees_it(outbox):
+    outbox.accept([a_mapped("1"), a_mapped("2")])
+    first = outbox.batch(outbox.waiting_groups(1)[0], 1)[0]
+    outbox.quarantine(first, Refusal("validation", "A-311", "Rechazado.", parks=True))
+    assert outbox.status()["parked"] == 1
+    assert outbox.source_record(first.sequence).natural_key == "1"
+    assert outbox.requeue(first.sequence, a_mapped("1"))
+    assert [item.sequence for item in outbox.batch(first.group, 9)] == [1, 2]
+
+
+def test_a_corrected_record_replaces_its_quarantined_self(outbox):
+    outbox.accept([Refused(a_record("1", content=b"bad"), refusal(parks=True)), a_mapped("2")])
+    outbox.accept([a_mapped("1", text="good")])
+    status = outbox.status()
+    assert (status["quarantined"], status["parked"], status["discarded"], status["pending"]) == (0, 0, 1, 2)
+
+
+def test_a_merge_joins_two_queues(outbox):
+    outbox.accept(
+        [a_mapped("1", "old"), a_mapped("2", "new"), a_mapped("3", "new", merged_patient_key="old")]
+    )
+    outbox.accept([a_mapped("4", "old")])
+    assert [len(outbox.batch(group, 9)) for group in outbox.waiting_groups(9)] == [4]
+
+
+def test_nothing_readable_is_in_the_files(outbox, tmp_path):
+    secret = "QUISPE MAMANI 40123456"
+    outbox.accept(
+        [
+            a_mapped(secret, secret, secret),
+            Refused(a_record("x" + secret, secret, secret.encode()), refusal()),
+        ]
+    )
+    for path in (tmp_path / "data").iterdir():
+        content = path.read_bytes()
+        assert b"QUISPE" not in content
+        assert b"40123456" not in content
+
+
+def test_files_belong_to_their_owner_only(outbox, tmp_path):
+    outbox.accept([a_mapped()])
+    assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
+    for path in (tmp_path / "data").iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path.name
+
+
+def test_a_moved_or_altered_row_does_not_open(outbox, tmp_path):
+    outbox.accept([a_mapped("1"), a_mapped("2", text="other")])
+    other = sqlite3.connect(tmp_path / "data" / "outbox.sqlite")
+    other.execute(
+        "UPDATE record SET payload = (SELECT payload FROM record WHERE sequence = 2) WHERE sequence = 1"
+    )
+    other.commit()
+    other.close()
+    with pytest.raises(OutboxDamaged):
+        outbox.batch(outbox.waiting_groups(1)[0], 9)
+
+
+def test_a_database_without_its_key_is_not_taken_over(outbox, tmp_path):
+    outbox.accept([a_mapped()])
+    (tmp_path / "data" / "outbox.key").unlink()
+    with pytest.raises(OutboxDamaged):
+        Outbox(tmp_path / "data")
+
+
+def test_a_full_disk_takes_nothing(outbox):
+    pages = outbox._database.execute("PRAGMA page_count").fetchone()[0]
+    outbox._database.execute(f"PRAGMA max_page_count = {pages + 2}")
+    with pytest.raises(OutboxFull):
+        outbox.accept([a_mapped(str(n), text="x" * 5000) for n in range(50)])
+    assert outbox.status()["pending"] == 0
+    outbox._database.execute("PRAGMA max_page_count = 100000")
+    assert outbox.accept([a_mapped()]) == ["new"]
+
+
+def test_too_little_room_takes_nothing(tmp_path):
+    box = Outbox(tmp_path / "data", min_free_megabytes=10**9)
+    with pytest.raises(OutboxFull):
+        box.accept([a_mapped()])
+    box.close()
+
+
+def test_what_was_accepted_outlives_the_process(tmp_path):
+    first = Outbox(tmp_path / "data")
+    first.accept([a_mapped()])
+    first.close()
+    second = Outbox(tmp_path / "data")
+    assert second.pending() == 1
+    assert second.accept([a_mapped()]) == ["duplicate"]
+    second.close()
