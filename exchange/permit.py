@@ -1,0 +1,54 @@
+"""What a decision lets one request reach: every read of the store takes a Permit.
+
+Leaves:  making one to consent/decision, which alone may construct it (an architecture test says so).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """The reach of one request, as predicates that the store puts inside its queries.
+
+    compartments  the source patient records that may be read; None stands for "every record that the rules
+                  below allow", for searches that name no patient
+    custodian     the requester's own facility: a facility always sees what it produced
+    actors        the facility and its parents, as consent rules name them
+    purpose       the purpose of use, as a v3 ActReason code
+    decided_at    microseconds since 1970 UTC: consents are judged at this instant
+    types         resource types that the token's scopes let it read; None means all
+    audit         whether audit events, and nothing of a chart, may be read
+    reason        which rules made the decision; for the audit log, never for the caller
+    """
+
+    compartments: tuple[int, ...] | None
+    custodian: int
+    actors: tuple[int, ...]
+    purpose: str
+    decided_at: int
+    types: frozenset[str] | None
+    audit: bool
+    reason: str
+
+    def reads(self, resource_type: str) -> bool:
+        """Whether rows of the type may be in the answer at all (includes obey this too)."""
+        if (resource_type == "AuditEvent") != self.audit:
+            return self.audit and resource_type in DIRECTORY_TYPES
+        return self.types is None or resource_type in self.types
+
+
+DIRECTORY_TYPES: frozenset[str] = frozenset(
+    {
+        "ActivityDefinition", "CapabilityStatement", "CodeSystem", "CompartmentDefinition", "ConceptMap",
+        "Endpoint", "HealthcareService", "ImplementationGuide", "Location", "Medication",
+        "MedicationKnowledge", "NamingSystem", "OperationDefinition", "Organization",
+        "OrganizationAffiliation", "PlanDefinition", "Practitioner", "PractitionerRole", "Questionnaire",
+        "SearchParameter", "StructureDefinition", "Substance", "ValueSet",
+    }
+)  # fmt: skip
+"""Types that describe the region and no patient: every authenticated client with the scope may read them.
+
+Any other resource that names no patient is seen by its custodian alone.
+"""

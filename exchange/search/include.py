@@ -1,0 +1,111 @@
+"""_include and _revinclude: what the matches point to, and what points to them.
+
+Spec:    https://hl7.org/fhir/R4/search.html#revinclude
+Leaves:  nothing to chance - every candidate is authorised inside the query, before the limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from exchange.fhir.definitions import search_parameters, type_code
+from exchange.fhir.path import compile_expression
+from exchange.fhir.resource import parse as parse_resource
+from exchange.permit import Permit
+from exchange.search import reference
+from exchange.search.grammar import Include
+from exchange.search.index import hash_text
+from exchange.settings import settings
+from exchange.store.session import Transaction
+from exchange.store.versions import COLUMNS, Version, opened
+from exchange.store.visibility import visible
+
+MOST_INCLUDED: Final = 1_000
+
+FORWARD: Final = """
+SELECT {columns} FROM unnest(%(types)s::smallint[], %(ids)s::text[]) AS asked(type, id)
+JOIN resource r ON r.id = asked.id AND r.type = asked.type
+WHERE NOT r.is_deleted AND {where} LIMIT %(limit)s"""
+
+REVERSE: Final = """
+SELECT {columns} FROM resource r
+WHERE r.compartment = ANY(%(places)s::bigint[]) AND r.type = %(type)s AND r.tokens && %(hashes)s::bigint[]
+  AND NOT r.is_deleted AND {where} LIMIT %(limit)s"""
+
+REVERSE_DIRECTORY: Final = """
+SELECT {columns} FROM token_entry t JOIN resource r ON r.id = t.id AND r.type = t.type AND r.compartment = t.compartment
+WHERE t.hash = ANY(%(hashes)s::bigint[]) AND t.type = %(type)s
+  AND NOT r.is_deleted AND {where} LIMIT %(limit)s"""
+
+
+def included(
+    transaction: Transaction, permit: Permit, includes: Sequence[Include], matches: Sequence[Version]
+) -> list[Version]:
+    """The resources to add to a page, each once, none of them a match."""
+    present = {(each.type_code, each.resource_id) for each in matches}
+    added: list[Version] = []
+    for include in includes:
+        found = (_reverse if include.is_reverse else _forward)(transaction, permit, include, matches)
+        for version in found:
+            key = (version.type_code, version.resource_id)
+            if key not in present:
+                present.add(key)
+                added.append(version)
+    return added[:MOST_INCLUDED]
+
+
+def _forward(
+    transaction: Transaction, permit: Permit, include: Include, matches: Sequence[Version]
+) -> list[Version]:
+    parameter = search_parameters(include.source)[include.parameter]
+    expression = compile_expression(parameter.expression, include.source)
+    url = settings().fhir_url
+    asked: set[tuple[str, str]] = set()
+    for match in matches:
+        for fhir_type, value in expression(parse_resource(match.text)):
+            for form in _local_forms(fhir_type, value, url):
+                resource_type, _, resource_id = form.partition("/")
+                is_wanted = include.target in ("", resource_type) and resource_type in parameter.targets
+                if is_wanted and permit.reads(resource_type):
+                    asked.add((resource_type, resource_id))
+    if not asked:
+        return []
+    where, parameters = visible(permit)
+    ordered = sorted(asked)
+    parameters |= {
+        "types": [type_code(name) for name, _ in ordered],
+        "ids": [logical for _, logical in ordered],
+        "limit": MOST_INCLUDED,
+    }
+    return opened(transaction, transaction.rows(FORWARD.format(columns=COLUMNS, where=where), parameters))
+
+
+def _reverse(
+    transaction: Transaction, permit: Permit, include: Include, matches: Sequence[Version]
+) -> list[Version]:
+    if not permit.reads(include.source):
+        return []
+    from exchange.fhir.definitions import type_name
+
+    hashes: set[int] = set()
+    blind = transaction.crypto.blind_index
+    for match in matches:
+        form = f"{type_name(match.type_code)}/{match.resource_id}"
+        forms = [form, reference.OWN_PATIENT] if form.startswith("Patient/") else [form]
+        hashes |= {blind.value(hash_text(include.source, include.parameter, each)) for each in forms}
+    where, parameters = visible(permit)
+    parameters |= {
+        "type": type_code(include.source),
+        "hashes": sorted(hashes),
+        "places": sorted({each.compartment for each in matches}),
+        "limit": MOST_INCLUDED,
+    }
+    is_directory = any(each.compartment < 0 for each in matches)
+    sql = REVERSE_DIRECTORY if is_directory else REVERSE
+    return opened(transaction, transaction.rows(sql.format(columns=COLUMNS, where=where), parameters))
+
+
+def _local_forms(fhir_type: str, value: Any, url: str) -> Iterable[str]:
+    forms = reference.forms(fhir_type, value, (), url)
+    return (form for form in forms if "/" in form and ":" not in form and not form.startswith("="))

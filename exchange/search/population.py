@@ -1,0 +1,44 @@
+"""Which parameters can be searched across the whole region, and which date sorts a type.
+
+Spec:    docs/decisions/0009-two-kinds-of-search.md.
+Leaves:  everything else to the slice of one patient - a population index on each value costs twice the space.
+
+A search across the region on any other parameter is answered too, by reading what the caller may see.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Final
+
+from exchange.fhir.definitions import search_parameters
+from exchange.permit import DIRECTORY_TYPES
+
+_CLINICAL: Final = frozenset({"identifier", "code", "vaccine-code", "medication", "recipient", "_tag"})
+_PATIENT: Final = frozenset(
+    {"identifier", "family", "given", "name", "phone", "email", "telecom", "birthdate", "organization"}
+)
+_CLINICAL_DATES: Final = (
+    "date", "onset-date", "authoredon", "authored", "effective", "authored-on", "recorded-date", "recorded",
+    "period", "sent", "created", "issued", "started", "onset", "when-given", "whenhandedover",
+)  # fmt: skip
+
+
+@cache
+def population_parameters(resource_type: str) -> frozenset[str]:
+    """The parameters of a type that have rows in the population index."""
+    names = frozenset(search_parameters(resource_type))
+    if resource_type == "AuditEvent":
+        return frozenset()
+    if resource_type in DIRECTORY_TYPES:
+        return names
+    if resource_type == "Patient":
+        return _PATIENT
+    return names & _CLINICAL
+
+
+@cache
+def clinical_parameter(resource_type: str) -> str:
+    """The date parameter whose start orders a patient's slice; empty where a type has none."""
+    known = search_parameters(resource_type)
+    return next((name for name in _CLINICAL_DATES if name in known and known[name].kind == "date"), "")

@@ -1,0 +1,68 @@
+"""Search type reference: relative, absolute, by bare id, by identifier; and type uri beside it.
+
+Spec:    https://hl7.org/fhir/R4/search.html#reference, https://hl7.org/fhir/R4/search.html#uri
+Leaves:  finding a person's records behind a Patient reference to interactions/search.
+
+A reference to the patient in whose record the resource lies is indexed as `Patient/@`: a search for one record
+of a person then finds the same in every linked record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any, Final
+
+from exchange.fhir.datatype import parse_reference
+from exchange.problems import NotSupported
+from exchange.search.escape import split_escaped, unescape
+
+OWN_PATIENT: Final = "Patient/@"
+
+
+def forms(fhir_type: str, value: Any, own_patients: Collection[str], fhir_url: str) -> Iterator[str]:
+    """The forms under which an element can be found; `own_patients` are ids of the compartment's patient."""
+    if fhir_type != "Reference":
+        if isinstance(value, str):  # uri, url, canonical, oid, uuid
+            yield f"={value}"
+            if "|" in value:
+                yield f"={value.split('|')[0]}"
+            if fhir_type == "canonical":
+                yield local(value, fhir_url)
+        return
+    text = value.get("reference")
+    if text and not text.startswith("#"):
+        form = local(text, fhir_url)
+        yield OWN_PATIENT if form.startswith("Patient/") and form[8:] in own_patients else form
+    identifier = value.get("identifier")
+    if isinstance(identifier, dict) and identifier.get("value"):
+        yield f"identifier:{identifier.get('system', '')}|{identifier['value']}"
+        yield f"identifier:*|{identifier['value']}"
+
+
+def local(text: str, fhir_url: str) -> str:
+    """`Type/id` for a reference to this hub, without its version; anything else as it stands."""
+    relative = text[len(fhir_url) + 1 :] if text.startswith(fhir_url + "/") else text
+    found = parse_reference(relative)
+    if found.type and found.id and not found.base:
+        return f"{found.type}/{found.id}"
+    return relative
+
+
+def wanted(text: str, name: str, modifier: str, targets: Collection[str], fhir_url: str) -> list[str]:
+    """The forms that a search value asks for: one, or one for each target type of a bare id.
+
+    Raises: NotSupported - empty, or a type that the parameter cannot point to.
+    """
+    value = unescape(text)
+    if not value:
+        raise NotSupported(f"'{name}' takes [type]/[id], [id] or an absolute URL", f"http.{name}")
+    if modifier == "identifier":
+        parts = [unescape(part) for part in split_escaped(text, "|")]
+        return [f"identifier:{parts[0]}|{parts[1]}" if len(parts) > 1 else f"identifier:*|{parts[0]}"]
+    form = local(value, fhir_url)
+    if "/" not in form and ":" not in form:
+        types = (modifier,) if modifier else targets
+        return [f"{each}/{form}" for each in types]
+    if modifier and not form.startswith(modifier + "/"):
+        raise NotSupported(f"'{name}:{modifier}' takes an id of that type", f"http.{name}")
+    return [form]

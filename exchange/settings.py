@@ -1,0 +1,78 @@
+"""What an operator may set: one frozen object, read from the environment with the prefix `EXCHANGE_`.
+
+Leaves:  every default for a secret - there is none outside demo mode. docs/settings.md lists each field.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """The hub's settings. Units stand in the names; folders are created with mode 0700."""
+
+    model_config = SettingsConfigDict(env_prefix="EXCHANGE_", frozen=True, extra="ignore")
+
+    mode: Literal["production", "demo"] = Field(
+        "production", description="`demo` allows a root key in a file and marks every answer of the hub as demo."
+    )
+    data_folder: Path = Field(Path("var/hub"), description="Where the embedded database and demo keys live.")
+    database_url: str | None = Field(
+        None, description="PostgreSQL 15 or newer. Empty: the embedded PostgreSQL in the data folder."
+    )
+    root_key_file: Path | None = Field(
+        None, description="32 random bytes as hex, readable by their owner only. No default outside demo mode."
+    )
+
+    host: str = Field("127.0.0.1", description="Address that the hub listens on.")
+    port: int = Field(8780, ge=1, le=65535, description="Port that the hub listens on.")
+    public_url: str | None = Field(None, description="Base URL that clients see; default http://HOST:PORT.")
+    workers: int = Field(2, ge=1, le=64, description="Server processes.")
+    threads_per_worker: int = Field(2, ge=1, le=32, description="Requests that one process serves at a time.")
+
+    statement_timeout_ms: int = Field(15_000, ge=100, description="Longest SQL statement.")
+    lock_timeout_ms: int = Field(5_000, ge=100, description="Longest wait for a row or advisory lock.")
+    idle_in_transaction_timeout_ms: int = Field(15_000, ge=100, description="Longest pause inside a transaction.")
+
+    max_body_bytes: int = Field(32 * 1024 * 1024, ge=1024, description="Largest request body.")
+    max_bundle_entries: int = Field(10_000, ge=1, description="Most entries of a batch or transaction.")
+    max_json_depth: int = Field(64, ge=8, description="Deepest JSON nesting.")
+    default_page_size: int = Field(50, ge=1, description="Matches on a page when `_count` is absent.")
+    max_page_size: int = Field(1_000, ge=1, description="Most matches on a page; a larger `_count` is lowered.")
+    max_scan_rows: int = Field(20_000, ge=100, description="Most rows that one search opens to compare in memory.")
+
+    access_token_seconds: int = Field(300, ge=30, le=300, description="Lifetime of an access token.")
+    assertion_seconds: int = Field(300, ge=30, le=300, description="Longest lifetime of a client assertion.")
+    clock_skew_seconds: int = Field(10, ge=0, le=60, description="Tolerated difference between clocks.")
+    client_cache_seconds: int = Field(5, ge=0, le=5, description="How long a suspended client may go unnoticed.")
+
+    checkpoint_seconds: int = Field(10, ge=1, le=60, description="Longest time between two audit checkpoints.")
+    audit_origin: str = Field("chasqui.hub/audit", description="Origin line of the audit log's checkpoints.")
+    zone_name: str = Field("America/Lima", description="Zone of dates that carry none.")
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone of dates that carry none."""
+        return ZoneInfo(self.zone_name)
+
+    @property
+    def base_url(self) -> str:
+        """The hub's address as clients see it, without a trailing slash."""
+        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    @property
+    def fhir_url(self) -> str:
+        """The FHIR base: what relative references are relative to."""
+        return f"{self.base_url}/fhir"
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The process's settings, read once."""
+    return Settings()  # type: ignore[call-arg,unused-ignore]

@@ -1,0 +1,158 @@
+"""Connections and transactions: one pool a process, bounded waits, few round trips.
+
+Spec:    https://www.postgresql.org/docs/15/runtime-config-client.html (time-outs); docs/decisions/0003-blocking-calls.md.
+Leaves:  when a transaction begins and commits to perform; SQL to the other files of this room.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import psycopg2
+from psycopg2 import errors
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.pool import QueuePool
+
+from exchange.crypto.hub_crypto import HubCrypto
+from exchange.problems import Conflict, TooCostly, Unavailable
+from exchange.settings import Settings
+from exchange.store.data_keys import DataKeys
+
+Row = tuple[Any, ...]
+Parameters = Mapping[str, Any] | Sequence[Any] | None
+
+RETRIED: Final = (errors.SerializationFailure, errors.DeadlockDetected, errors.UniqueViolation)
+"""What a second try may cure: two writers met."""
+
+
+class Transaction:
+    """One open transaction. BEGIN travels with its first statement, COMMIT with its last where it can."""
+
+    def __init__(self, connection: Any, store: Store) -> None:
+        self._cursor = connection.cursor()
+        self._prefix = "BEGIN; "
+        self.store = store
+        self.crypto = store.crypto
+        self.now = time.time_ns() // 1000
+        """The instant of this transaction. Units: microseconds since 1970 UTC."""
+
+    def rows(self, sql: str, parameters: Parameters = None) -> list[Row]:
+        """Run a statement and fetch all that it returns."""
+        self._execute(sql, parameters)
+        found: list[Row] = self._cursor.fetchall()
+        return found
+
+    def run(self, sql: str, parameters: Parameters = None) -> int:
+        """Run a statement that returns nothing; the number of rows that it touched."""
+        self._execute(sql, parameters)
+        count: int = self._cursor.rowcount
+        return count
+
+    def copy(self, table: str, columns: str, text: Any) -> None:
+        """COPY rows in text format into a table."""
+        if self._prefix:
+            self._execute("SELECT", None)
+        self._cursor.copy_expert(f"COPY {table} ({columns}) FROM STDIN", text)
+
+    def finish(self, sql: str, parameters: Parameters = None) -> None:
+        """Run a last statement and commit, in one round trip."""
+        self._execute(sql + "; COMMIT", parameters)
+        self._prefix = "BEGIN; "
+
+    def commit(self) -> None:
+        """Commit, where anything was begun."""
+        if not self._prefix:
+            self._cursor.execute("COMMIT")
+            self._prefix = "BEGIN; "
+
+    def rollback(self) -> None:
+        """Undo, where anything was begun."""
+        if not self._prefix:
+            self._cursor.execute("ROLLBACK")
+            self._prefix = "BEGIN; "
+
+    def _execute(self, sql: str, parameters: Parameters) -> None:
+        prefix, self._prefix = self._prefix, ""
+        self._cursor.execute(prefix + sql, parameters)
+
+
+class Store:
+    """The database of one hub process, with the cryptography that opens it."""
+
+    def __init__(self, engine: Engine, crypto: HubCrypto) -> None:
+        self.engine = engine
+        self.crypto = crypto
+        self.data_keys = DataKeys(crypto)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """A transaction that the caller commits; leaving without commit undoes it.
+
+        Raises: Unavailable - the database does not answer; TooCostly - a statement ran into its time-out;
+                Conflict - a lock was not had in time. The errors in RETRIED pass as they are.
+        """
+        connection = _connect(self.engine)
+        transaction = Transaction(connection.driver_connection, self)
+        try:
+            yield transaction
+            transaction.rollback()
+        except psycopg2.Error as error:
+            _undo(transaction, connection)
+            if isinstance(error, RETRIED):
+                raise
+            raise _problem(error) from None
+        except BaseException:
+            _undo(transaction, connection)
+            raise
+        finally:
+            connection.close()
+
+    def close(self) -> None:
+        """Close every pooled connection."""
+        self.engine.dispose()
+
+
+def make_engine(url: str, settings: Settings) -> Engine:
+    """The process's pool: as many connections as request threads, and one to spare."""
+    timeouts = (
+        f"-c statement_timeout={settings.statement_timeout_ms} -c lock_timeout={settings.lock_timeout_ms} "
+        f"-c idle_in_transaction_session_timeout={settings.idle_in_transaction_timeout_ms} -c timezone=UTC"
+    )
+    return create_engine(
+        url,
+        poolclass=QueuePool,
+        pool_size=settings.threads_per_worker + 1,
+        max_overflow=2,
+        pool_reset_on_return=None,
+        connect_args={"options": timeouts, "connect_timeout": 5, "application_name": "chasqui"},
+    )
+
+
+def _connect(engine: Engine) -> Any:
+    try:
+        connection = engine.raw_connection()
+        connection.driver_connection.autocommit = True  # type: ignore[union-attr]
+    except Exception as error:  # noqa: BLE001 - the pool wraps drivers' errors in its own
+        raise Unavailable("the database does not answer") from error
+    return connection
+
+
+def _undo(transaction: Transaction, connection: Any) -> None:
+    try:
+        transaction.rollback()
+    except psycopg2.Error:
+        connection.invalidate()
+
+
+def _problem(error: psycopg2.Error) -> Exception:
+    """The problem that a driver's error means. Its text may quote values, so it is not passed on."""
+    if isinstance(error, errors.QueryCanceled):
+        return TooCostly("the request took longer than this hub allows")
+    if isinstance(error, errors.LockNotAvailable):
+        return Conflict("another request holds what this one needs; try again")
+    if isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError):
+        return Unavailable("the database does not answer")
+    return error

@@ -1,0 +1,273 @@
+"""Every table of the hub, as SQLAlchemy metadata that the migrations are compared with.
+
+Spec:    docs/decisions/0004-postgresql-only.md (why every unique constraint of a distributed table contains
+         its compartment, and why no foreign key crosses compartments: Citus stays possible).
+
+`compartment` is positive for a source patient record (one facility's Patient) and never changes; negative for a
+resource of no patient. Instants are microseconds since 1970 UTC in `bigint`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+DISTRIBUTED: Final = {"distributed_by": "compartment"}
+REFERENCE: Final = {"reference_table": True}
+TRANSACTION_NUMBER: Final = "(pg_current_xact_id()::text::bigint)"
+
+metadata = MetaData(
+    naming_convention={"pk": "%(table_name)s_pkey", "ix": "%(table_name)s_%(column_0_N_name)s_idx"}
+)
+
+
+def _version_columns() -> list[Column[Any]]:
+    """What a sealed version is, current or past."""
+    return [
+        Column("compartment", BigInteger, nullable=False),
+        Column("custodian", BigInteger, nullable=False),
+        Column("last_updated", BigInteger, nullable=False),
+        Column("transaction", BigInteger, nullable=False, server_default=text(TRANSACTION_NUMBER)),
+        Column("version_id", Integer, nullable=False),
+        Column("type", SmallInteger, nullable=False),
+        Column("is_deleted", Boolean, nullable=False, server_default=text("false")),
+        Column("id", Text, nullable=False),
+        Column("members", ARRAY(BigInteger), comment="compartments of further patients on the resource"),
+    ]
+
+
+def _index_columns() -> list[Column[Any]]:
+    """What finds a row inside its patient's slice."""
+    return [
+        Column("clinical_at", BigInteger, nullable=False, comment="start of the clinical date, or the minimum"),
+        Column("tokens", ARRAY(BigInteger), nullable=False),
+        Column("ranges", ARRAY(BigInteger), nullable=False, comment="triples: parameter, low, high"),
+    ]
+
+
+resource = Table(
+    "resource",
+    metadata,
+    *_version_columns(),
+    *_index_columns(),
+    Column("body", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("id", "type", "compartment"),
+    Index("resource_slice_idx", "compartment", "type", text("clinical_at DESC"), "id"),
+    Index("resource_transaction_idx", "transaction"),
+    info=DISTRIBUTED,
+    comment="the current version of each resource, sealed",
+)
+
+resource_history = Table(
+    "resource_history",
+    metadata,
+    *_version_columns(),
+    Column("body", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("id", "type", "version_id", "compartment"),
+    Index("resource_history_transaction_idx", "transaction"),
+    info=DISTRIBUTED,
+    comment="superseded versions; append-only",
+)
+
+audit_event = Table(
+    "audit_event",
+    metadata,
+    *_version_columns(),
+    *_index_columns(),
+    Column("body", LargeBinary, nullable=False),
+    Column("salt", LargeBinary, nullable=False),
+    Column("leaf", LargeBinary, nullable=False, comment="SHA-256(0x00 || SHA-256(salt || body))"),
+    PrimaryKeyConstraint("id", "type", "compartment"),
+    Index("audit_event_slice_idx", "compartment", "type", text("clinical_at DESC"), "id"),
+    Index("audit_event_transaction_idx", "transaction"),
+    info=DISTRIBUTED,
+    comment="BALP audit events, sealed; append-only",
+)
+
+token_entry = Table(
+    "token_entry",
+    metadata,
+    Column("hash", BigInteger, nullable=False),
+    Column("compartment", BigInteger, nullable=False),
+    Column("type", SmallInteger, nullable=False),
+    Column("id", Text, nullable=False),
+    Index("token_entry_hash_idx", "hash", "compartment"),
+    Index("token_entry_row_idx", "compartment", "type", "id"),
+    info=DISTRIBUTED,
+    comment="population search: keyed hashes of the parameters that search/population names",
+)
+
+range_entry = Table(
+    "range_entry",
+    metadata,
+    Column("compartment", BigInteger, nullable=False),
+    Column("low", BigInteger, nullable=False),
+    Column("high", BigInteger, nullable=False),
+    Column("parameter", Integer, nullable=False),
+    Column("type", SmallInteger, nullable=False),
+    Column("id", Text, nullable=False),
+    Index("range_entry_low_idx", "type", "parameter", "low", "compartment"),
+    Index("range_entry_row_idx", "compartment", "type", "id"),
+    info=DISTRIBUTED,
+    comment="population search by date: the parameters that search/population names",
+)
+
+data_key = Table(
+    "data_key",
+    metadata,
+    Column("compartment", BigInteger, nullable=False, autoincrement=False),
+    Column("wrapping_version", SmallInteger, nullable=False),
+    Column("wrapped", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("compartment"),
+    info=DISTRIBUTED,
+    comment="one wrapped data key for each source patient record; 0 is the region's own",
+)
+
+patient_record = Table(
+    "patient_record",
+    metadata,
+    Column("compartment", BigInteger, nullable=False, autoincrement=False),
+    Column("custodian", BigInteger, nullable=False),
+    Column("person", BigInteger, nullable=False, comment="records that share it are of one person"),
+    Column("patient_id", Text, nullable=False),
+    Column("linked_by", Text, nullable=False, server_default=text("''"), comment="the rule of the link"),
+    PrimaryKeyConstraint("compartment"),
+    Index("patient_record_person_idx", "person"),
+    Index("patient_record_custodian_idx", "custodian"),
+    info=DISTRIBUTED,
+    comment="the cross-reference: which source patient records are of one person",
+)
+
+identity_key = Table(
+    "identity_key",
+    metadata,
+    Column("hash", BigInteger, nullable=False),
+    Column("compartment", BigInteger, nullable=False),
+    Index("identity_key_hash_idx", "hash"),
+    Index("identity_key_compartment_idx", "compartment"),
+    info=DISTRIBUTED,
+    comment="blocking: keyed hashes of documents and of compounds of demographics",
+)
+
+linkage_review = Table(
+    "linkage_review",
+    metadata,
+    Column("compartment", BigInteger, nullable=False),
+    Column("candidate", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("noted_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("compartment", "candidate"),
+    info=DISTRIBUTED,
+    comment="pairs that a person has to judge",
+)
+
+consent_rule = Table(
+    "consent_rule",
+    metadata,
+    Column("compartment", BigInteger, nullable=False),
+    Column("starts_at", BigInteger, nullable=False),
+    Column("ends_at", BigInteger, nullable=False),
+    Column("actor", BigInteger, comment="key of an organisation; null: any"),
+    Column("rule", SmallInteger, nullable=False, comment="order within the consent"),
+    Column("depth", SmallInteger, nullable=False, comment="0 is the root provision"),
+    Column("is_permit", Boolean, nullable=False),
+    Column("consent_id", Text, nullable=False),
+    Column("purposes", ARRAY(Text), comment="v3 ActReason codes with what they subsume; null: any"),
+    PrimaryKeyConstraint("compartment", "consent_id", "rule"),
+    info=DISTRIBUTED,
+    comment="the provisions of each active Consent, flattened",
+)
+
+client = Table(
+    "client",
+    metadata,
+    Column("client_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("organization_id", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("purposes", ARRAY(Text), nullable=False),
+    Column("id_prefix", Text, nullable=False, unique=True),
+    Column("jwks", JSONB, nullable=False),
+    Column("is_active", Boolean, nullable=False, server_default=text("true")),
+    Column("registered_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
+    PrimaryKeyConstraint("client_id"),
+    info=REFERENCE,
+    comment="registered systems and their public keys",
+)
+
+assertion = Table(
+    "assertion",
+    metadata,
+    Column("client_id", Text, nullable=False),
+    Column("jti", Text, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("client_id", "jti"),
+    Index("assertion_expires_at_idx", "expires_at"),
+    info=REFERENCE,
+    comment="client assertions seen: each is used once",
+)
+
+hub_key = Table(
+    "hub_key",
+    metadata,
+    Column("purpose", Text, nullable=False),
+    Column("version", SmallInteger, nullable=False),
+    Column("wrapped", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("purpose", "version"),
+    info=REFERENCE,
+    comment="the hub's keys, wrapped under the root key",
+)
+
+dictionary = Table(
+    "dictionary",
+    metadata,
+    Column("number", SmallInteger, nullable=False, autoincrement=False),
+    Column("sealed", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("number"),
+    info=REFERENCE,
+    comment="zstd dictionaries that bodies name; never deleted",
+)
+
+audit_leaf = Table(
+    "audit_leaf",
+    metadata,
+    Column("leaf_index", BigInteger, nullable=False, autoincrement=False),
+    Column("compartment", BigInteger, nullable=False),
+    Column("transaction", BigInteger, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("leaf", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("leaf_index"),
+    Index("audit_leaf_id_idx", "id"),
+    info=REFERENCE,
+    comment="the Merkle tree's leaves in commit order; append-only",
+)
+
+audit_checkpoint = Table(
+    "audit_checkpoint",
+    metadata,
+    Column("size", BigInteger, nullable=False, autoincrement=False),
+    Column("transaction", BigInteger, nullable=False, comment="every older transaction is in the tree"),
+    Column("frontier", LargeBinary, nullable=False, comment="roots of the full subtrees, left to right"),
+    Column("note", Text, nullable=False, comment="C2SP tlog checkpoint, signed"),
+    Column("signed_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("size"),
+    info=REFERENCE,
+    comment="signed tree heads; append-only",
+)

@@ -1,0 +1,59 @@
+"""The predicate that every read carries: what a Permit reaches, inside the query and never after it.
+
+Spec:    docs/decisions/0006-hidden-looks-absent.md.
+Leaves:  minting Permits to consent/decision.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from exchange.fhir.definitions import type_code
+from exchange.permit import DIRECTORY_TYPES, Permit
+
+DIRECTORY_CODES: Final = sorted(type_code(name) for name in DIRECTORY_TYPES)
+
+NAMED: Final = """(
+  (r.compartment > 0 AND r.compartment = ANY(%(compartments)s::bigint[])
+   AND (r.members IS NULL OR r.members <@ %(compartments)s::bigint[]))
+  OR (r.compartment < 0 AND (r.type = ANY(%(directory)s::smallint[]) OR r.custodian = %(custodian)s)))"""
+
+# Every record of a person is shared where each of the person's consents that speaks permits, and one speaks.
+# Within a consent the deepest matching provision decides; siblings that both match deny.
+GRANTED: Final = """
+SELECT linked.compartment FROM patient_record linked WHERE linked.person IN (
+  SELECT spoken.person FROM (
+    SELECT p.person, (array_agg(c.is_permit ORDER BY c.depth DESC, c.is_permit))[1] AS permits
+    FROM consent_rule c JOIN patient_record p ON p.compartment = c.compartment
+    WHERE (c.actor IS NULL OR c.actor = ANY(%(actors)s::bigint[]))
+      AND (c.purposes IS NULL OR %(purpose)s = ANY(c.purposes))
+      AND c.starts_at <= %(decided_at)s AND %(decided_at)s <= c.ends_at
+    GROUP BY p.person, c.compartment, c.consent_id) spoken
+  GROUP BY spoken.person HAVING bool_and(spoken.permits))"""
+
+OWN: Final = """(
+  r.custodian = %(custodian)s
+  OR (r.compartment < 0 AND r.type = ANY(%(directory)s::smallint[])))"""
+
+POPULATION: Final = f"""(
+  r.custodian = %(custodian)s
+  OR (r.compartment < 0 AND r.type = ANY(%(directory)s::smallint[]))
+  OR (r.compartment > 0 AND r.compartment IN ({GRANTED})
+      AND (r.members IS NULL OR NOT EXISTS (
+        SELECT 1 FROM unnest(r.members) m(member) WHERE m.member NOT IN ({GRANTED})))))"""
+
+
+def visible(permit: Permit) -> tuple[str, dict[str, Any]]:
+    """The SQL predicate over the row alias `r`, and its parameters."""
+    if permit.audit:
+        return "true", {}
+    parameters: dict[str, Any] = {"directory": DIRECTORY_CODES, "custodian": permit.custodian}
+    if permit.compartments is not None:
+        return NAMED, parameters | {"compartments": list(permit.compartments)}
+    if not permit.actors:
+        return OWN, parameters
+    return POPULATION, parameters | {
+        "actors": list(permit.actors),
+        "purpose": permit.purpose,
+        "decided_at": permit.decided_at,
+    }
