@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
+from itertools import pairwise
 from random import Random
 from typing import Final
 
@@ -167,14 +168,23 @@ def measure(random: Random, measurement: Measurement) -> Result:
     return Result(measurement, decimal_text(value, measurement.decimals), flag_of(measurement, value))
 
 
+_HEIGHTS: Final = ((0, 500), (12, 750), (36, 950), (120, 1370), (204, 1540))
+_WEIGHTS: Final = ((0, 34), (12, 94), (36, 140), (120, 310), (204, 580))
+
+
+def _grown(table: tuple[tuple[int, int], ...], months: int) -> int:
+    """The value at that age, on straight lines between the table's points."""
+    for (from_months, from_value), (to_months, to_value) in pairwise(table):
+        if months < to_months:
+            return from_value + (to_value - from_value) * (months - from_months) // (to_months - from_months)
+    return table[-1][1]
+
+
 def body_size(random: Random, months: int, sex: str) -> tuple[Result, Result]:
     """Weight and height that fit the age. Units: months of age; results in kg and cm."""
-    adult_months = 17 * MONTHS_PER_YEAR
-    grown = min(months, adult_months)
-    height = 500 + 1100 * grown // adult_months + (120 if sex == "M" and months >= adult_months else 0)
-    if months < MONTHS_PER_YEAR:
-        height = 500 + 21 * months
-    weight = 34 + 5 * min(months, MONTHS_PER_YEAR) + max(0, grown - MONTHS_PER_YEAR) * 28 // 10
+    height, weight = _grown(_HEIGHTS, months), _grown(_WEIGHTS, months)
+    if sex == "M" and months >= _HEIGHTS[-1][0]:
+        height += 100
     height += random.randrange(-15, 16)
     weight += weight * random.randrange(-12, 25) // 100
     return (Result(WEIGHT, decimal_text(weight, 1), "N"), Result(HEIGHT, decimal_text(height, 1), "N"))

@@ -298,7 +298,9 @@ def _shared_cells(facility: Facility, seen: _Seen, rows_before: int) -> Row:
         "",
     )
     condition = "N" if seen.first_ever else "R" if seen.first_of_year else "C"
-    registered_at = visit.ended_at.replace(tzinfo=None) + timedelta(hours=visit.number % 60)
+    registered_at = datetime(day.year, day.month, day.day, 18, visit.number % 60) + timedelta(  # noqa: DTZ001
+        days=visit.number % 3
+    )
     toddler = years * MONTHS_PER_YEAR + months < _TODDLER_MONTHS
     return {
         "Id_Cita": str(visit.number),
