@@ -297,7 +297,10 @@ def _visit(  # noqa: PLR0917 - a visit stands in all of this
         else timedelta(minutes=random.randrange(15, 60))
     )
     months = int((day - person.birth_date).days / _MONTH_DAYS)
-    doses = _doses(random, person, day) if renipress == PRIMARY.renipress else ()
+    gives_vaccines = renipress == PRIMARY.renipress or (
+        renipress == TERTIARY.renipress and random.randrange(2) == 0
+    )
+    doses = _doses(random, person, day) if gives_vaccines else ()
     diagnoses = _diagnoses(random, person, day, lasting, known, renipress, vaccinated=bool(doses))
     panels: tuple[PanelResult, ...] = ()
     if random.randrange(100) < _PANEL_OF_100[renipress]:

@@ -225,7 +225,8 @@ def _identity(person: Person, record: SourceRecord) -> str:
 def _professional(visit: Visit) -> str:
     """XCN: college number, surnames, given names, assigning college."""
     staff = visit.professional
-    return f"{staff.college_number}^{_escaped(f'{staff.paternal} {staff.maternal}')}^{_escaped(staff.given)}^^^^^^CMP"
+    surnames = _escaped(f"{staff.paternal} {staff.maternal}")
+    return f"{staff.college_number}^{surnames}^{_escaped(staff.given)}^^^^^^CMP"
 
 
 def _visit_segment(visit: Visit, *, discharged: bool) -> str:

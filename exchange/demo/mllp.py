@@ -51,6 +51,7 @@ def send_over_mllp(host: str, port: int, messages: Iterable[bytes], *, timeout_s
     """
     outcome = Sent()
     with socket.create_connection((host, port), timeout=timeout_seconds) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         left_over = b""
         for message in messages:
             connection.sendall(framed(message))

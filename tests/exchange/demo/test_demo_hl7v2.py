@@ -118,6 +118,7 @@ class _Listener:
 
     def _serve(self) -> None:
         connection, _ = self.server.accept()
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         buffer = b""
         with connection:
             while chunk := connection.recv(100):
