@@ -68,3 +68,15 @@ def test_digits_of_decimals_do_not_disturb_the_model():
         b'{"resourceType":"Observation","status":"final","code":{"text":"a"},"valueQuantity":{"value":1.10}}'
     )
     assert check(parse(text)) == []
+
+
+def test_space_in_codes_is_that_of_fhirs_patterns_not_pythons():
+    system = {
+        "resourceType": "CodeSystem",
+        "status": "draft",
+        "content": "complete",
+        "concept": [{"code": "a\u00a0"}],
+    }
+    assert check(system) == []
+    system["concept"][0]["code"] = "a "
+    assert [issue.expression for issue in check(system)] == ["CodeSystem.concept[0].code"]
