@@ -14,7 +14,7 @@ from datetime import date, datetime, timedelta
 from random import Random
 from typing import Any, Final
 
-from exchange.demo import codes, resources
+from exchange.demo import codes, patient_resource, resources
 from exchange.demo.facilities import FIRST_LEVEL, NETWORKS, SECOND_LEVEL, THIRD_LEVEL, Facility
 from exchange.demo.history import LIMA, chronic_diseases, draw_disease
 from exchange.demo.people import Person
@@ -110,7 +110,7 @@ class _Chart:
     def bundle(self, total: int) -> Json:
         """The whole bundle with exactly `total` resources."""
         quotas = _quotas(total - 1, self.random)
-        self._add(resources.patient(self.person, self.records), self.patient)
+        self._add(patient_resource.patient(self.person, self.records), self.patient)
         self._encounters(quotas["Encounter"])
         self._observations(quotas["Observation"], quotas["DiagnosticReport"])
         for position in range(quotas["Condition"]):

@@ -1,7 +1,7 @@
 """One function per resource type: the JSON that the benchmark's bundles are made of.
 
-Spec:    https://hl7.org/fhir/R4/resourcelist.html; PacientePe and ConditionPe of the national guide.
-Leaves:  how many of each, and when, to bundles.
+Spec:    https://hl7.org/fhir/R4/resourcelist.html; ConditionPe of the national guide.
+Leaves:  the Patient to patient_resource; how many of each, and when, to bundles.
 """
 
 from __future__ import annotations
@@ -15,24 +15,12 @@ from exchange.demo import codes
 from exchange.demo.facilities import Facility, Professional
 from exchange.demo.history import Result, measure
 from exchange.demo.history import body_size as draw_body_size
-from exchange.demo.people import Document, Person
-from exchange.demo.records import SourceRecord
 from exchange.fhir import peru
 
 Json = dict[str, Any]
 
-_HL7: Final = "http://terminology.hl7.org/CodeSystem/"
+HL7: Final = "http://terminology.hl7.org/CodeSystem/"
 _R4: Final = "http://hl7.org/fhir/StructureDefinition/"
-_COUNTRIES: Final = peru.RENHICE + "CodeSystem/PaisesCS"
-_GENDER: Final = {"F": "female", "M": "male"}
-_DOCUMENT_FORM: Final = {
-    "DNI": ("1", "Documento Nacional de Identidad", peru.DNI_SYSTEM),
-    "CE": ("2", "Carné de Extranjería", peru.CE_SYSTEM),
-    "PASS": ("3", "Pasaporte", peru.PASSPORT_SYSTEM),
-    "DIE": ("4", "Documento de identidad extranjero", peru.DIE_SYSTEM),
-    "PTP": ("5", "Permiso Temporal de Permanencia", peru.DIE_SYSTEM),
-    "CNV": ("6", "Certificado de Nacido Vivo", peru.CNV_SYSTEM),
-}
 _CLASS: Final = {"AMB": "ambulatory", "EMER": "emergency", "IMP": "inpatient encounter"}
 _INTERPRETATION: Final = {"H": "High", "L": "Low", "N": "Normal"}
 
@@ -88,88 +76,9 @@ def _meta(profile: str, contact: Contact) -> Json:
     return {"source": f"urn:chasqui:ipress:{contact.facility.renipress}", "profile": [profile]}
 
 
-def _concept(system: str, code: str, display: str, text: str) -> Json:
+def concept(system: str, code: str, display: str, text: str) -> Json:
+    """A CodeableConcept of one coding and a text."""
     return {"coding": [{"system": system, "code": code, "display": display}], "text": text}
-
-
-def _identifier(document: Document, country: str) -> Json:
-    code, label, system = _DOCUMENT_FORM[document.kind]
-    return {
-        "use": "official",
-        "type": {
-            "extension": [
-                {
-                    "url": peru.COUNTRY_EXTENSION,
-                    "valueCodeableConcept": {"coding": [{"system": _COUNTRIES, "code": country}]},
-                }
-            ],
-            "coding": [{"system": peru.PERSON_ID_TYPES, "code": code, "display": label}],
-            "text": label,
-        },
-        "system": system,
-        "value": document.number,
-    }
-
-
-def patient(person: Person, records: tuple[SourceRecord, ...]) -> Json:
-    """The true person as PacientePe, with every facility's number."""
-    identifiers = [_identifier(one, "VEN" if one.kind == "PASS" else "PER") for one in person.documents]
-    identifiers += [
-        {
-            "use": "usual",
-            "type": _concept(_HL7 + "v2-0203", "MR", "Medical record number", "Historia clínica"),
-            "system": peru.facility_system(record.renipress, "hc"),
-            "value": record.hc_number,
-            "assigner": {"reference": f"Organization/{peru.organization_id(record.renipress)}"},
-        }
-        for record in records
-    ]
-    surnames: list[Json] = []
-    if person.name.maternal:
-        surnames.append({"url": peru.MOTHERS_FAMILY_EXTENSION, "valueString": person.name.maternal})
-    if person.name.third:
-        surnames.append({"url": peru.THIRD_SURNAME_EXTENSION, "valueString": person.name.third})
-    name: Json = {
-        "use": "official",
-        "text": person.name.display,
-        "family": person.name.paternal,
-        "given": list(person.name.given),
-    }
-    if surnames:
-        name["_family"] = {"extension": surnames}
-    resource: Json = {
-        "resourceType": "Patient",
-        "meta": {"profile": [peru.PATIENT_PROFILE]},
-        "identifier": identifiers,
-        "active": True,
-        "name": [name],
-        "telecom": [{"system": "phone", "value": person.phone, "use": "mobile"}],
-        "gender": _GENDER[person.sex],
-        "birthDate": person.birth_date.isoformat(),
-        "address": [
-            {
-                "extension": [{"url": peru.UBIGEO_EXTENSION, "valueString": person.ubigeo}],
-                "use": "home",
-                "line": [person.address],
-                "city": person.district,
-                "state": "LA LIBERTAD",
-                "country": "PER",
-            }
-        ],
-        "contact": [
-            {
-                "relationship": [_concept(_HL7 + "v3-RoleCode", "MTH", "mother", "Madre")],
-                "name": {"text": person.mother.name.display, "family": person.mother.name.paternal},
-            }
-        ],
-        "communication": [
-            {"language": {"coding": [{"system": "urn:ietf:bcp:47", "code": "es-PE"}]}, "preferred": True}
-        ],
-        "managingOrganization": {"reference": f"Organization/{peru.organization_id(records[0].renipress)}"},
-    }
-    if person.birth_order is not None and "twin" in person.traits:
-        resource["multipleBirthInteger"] = person.birth_order
-    return resource
 
 
 def encounter(contact: Contact, kind: str) -> Json:
@@ -180,7 +89,7 @@ def encounter(contact: Contact, kind: str) -> Json:
         "meta": _meta(_R4 + "Encounter", contact),
         "identifier": contact.identifier("atencion"),
         "status": "finished",
-        "class": {"system": _HL7 + "v3-ActCode", "code": kind, "display": _CLASS[kind]},
+        "class": {"system": HL7 + "v3-ActCode", "code": kind, "display": _CLASS[kind]},
         "type": [
             {"coding": [{"system": "urn:chasqui:pe:ups", "code": "301601"}], "text": "Consulta externa"}
         ],
@@ -188,7 +97,7 @@ def encounter(contact: Contact, kind: str) -> Json:
         "participant": [
             {
                 "type": [
-                    _concept(_HL7 + "v3-ParticipationType", "ATND", "attender", "Responsable de la atención")
+                    concept(HL7 + "v3-ParticipationType", "ATND", "attender", "Responsable de la atención")
                 ],
                 "individual": contact.practitioner(),
             }
@@ -207,7 +116,7 @@ def _observation(
         "meta": _meta(profile, contact),
         "identifier": contact.identifier("resultado"),
         "status": "final",
-        "category": [_concept(_HL7 + "observation-category", *category)],
+        "category": [concept(HL7 + "observation-category", *category)],
         "code": code,
         "subject": contact.subject(),
         "encounter": contact.visit(),
@@ -235,7 +144,7 @@ def _interpreted(result: Result) -> Json:
             {
                 "coding": [
                     {
-                        "system": _HL7 + "v3-ObservationInterpretation",
+                        "system": HL7 + "v3-ObservationInterpretation",
                         "code": result.flag,
                         "display": _INTERPRETATION[result.flag],
                     }
@@ -262,7 +171,7 @@ def _interpreted(result: Result) -> Json:
 
 
 def _loinc(measurement: codes.Measurement) -> Json:
-    return _concept(peru.LOINC_SYSTEM, measurement.code, measurement.display, measurement.label)
+    return concept(peru.LOINC_SYSTEM, measurement.code, measurement.display, measurement.label)
 
 
 _LABORATORY: Final = ("laboratory", "Laboratory", "Laboratorio")
@@ -290,7 +199,7 @@ def body_size(contact: Contact, random: Random, months: int, sex: str, which: in
 
 def blood_pressure(contact: Contact, random: Random) -> Json:
     """Systolic and diastolic pressure as components of one Observation."""
-    code = _concept(
+    code = concept(
         peru.LOINC_SYSTEM, "85354-9", "Blood pressure panel with all children optional", "Presión arterial"
     )
     pair = (measure(random, codes.SYSTOLIC), measure(random, codes.DIASTOLIC))
@@ -305,8 +214,8 @@ def report(contact: Contact, panel: codes.Panel, results: list[str]) -> Json:
         "meta": _meta(_R4 + "DiagnosticReport", contact),
         "identifier": contact.identifier("informe"),
         "status": "final",
-        "category": [_concept(_HL7 + "v2-0074", "LAB", "Laboratory", "Laboratorio")],
-        "code": _concept(peru.LOINC_SYSTEM, panel.code, panel.display, panel.label),
+        "category": [concept(HL7 + "v2-0074", "LAB", "Laboratory", "Laboratorio")],
+        "code": concept(peru.LOINC_SYSTEM, panel.code, panel.display, panel.label),
         "subject": contact.subject(),
         "encounter": contact.visit(),
         "effectiveDateTime": _instant(contact.at),
@@ -323,12 +232,12 @@ def condition(contact: Contact, disease: codes.Disease, certainty: str) -> Json:
     resource: Json = {
         "resourceType": "Condition",
         "meta": _meta(peru.CONDITION_PROFILE, contact),
-        "clinicalStatus": _concept(_HL7 + "condition-clinical", state, state.capitalize(), state),
-        "verificationStatus": _concept(_HL7 + "condition-ver-status", status, status.capitalize(), status),
+        "clinicalStatus": concept(HL7 + "condition-clinical", state, state.capitalize(), state),
+        "verificationStatus": concept(HL7 + "condition-ver-status", status, status.capitalize(), status),
         "category": [
-            _concept(_HL7 + "condition-category", "encounter-diagnosis", "Encounter Diagnosis", "Diagnóstico")
+            concept(HL7 + "condition-category", "encounter-diagnosis", "Encounter Diagnosis", "Diagnóstico")
         ],
-        "code": _concept(peru.CIE10_SYSTEM, disease.code, disease.label, disease.label),
+        "code": concept(peru.CIE10_SYSTEM, disease.code, disease.label, disease.label),
         "subject": contact.subject(),
         "encounter": contact.visit(),
         "onsetPeriod": {"start": contact.at.date().isoformat()},
@@ -349,9 +258,7 @@ def prescription(contact: Contact, drug: codes.Drug, days: int) -> Json:
         "meta": _meta(_R4 + "MedicationRequest", contact),
         "status": "completed",
         "intent": "order",
-        "category": [
-            _concept(_HL7 + "medicationrequest-category", "outpatient", "Outpatient", "Ambulatorio")
-        ],
+        "category": [concept(HL7 + "medicationrequest-category", "outpatient", "Outpatient", "Ambulatorio")],
         "medicationCodeableConcept": {
             "coding": [{"system": "urn:chasqui:pe:dci", "code": drug.key}],
             "text": drug.label,
@@ -375,7 +282,7 @@ def immunization(contact: Contact, vaccine: codes.Vaccine, dose: int, lot: str) 
         "resourceType": "Immunization",
         "meta": _meta(_R4 + "Immunization", contact),
         "status": "completed",
-        "vaccineCode": _concept(peru.CVX_SYSTEM, vaccine.cvx, vaccine.label, vaccine.label),
+        "vaccineCode": concept(peru.CVX_SYSTEM, vaccine.cvx, vaccine.label, vaccine.label),
         "patient": contact.subject(),
         "encounter": contact.visit(),
         "occurrenceDateTime": _instant(contact.at),
@@ -392,7 +299,7 @@ def procedure(contact: Contact, act: codes.Act) -> Json:
         "resourceType": "Procedure",
         "meta": _meta(_R4 + "Procedure", contact),
         "status": "completed",
-        "code": _concept(peru.CPMS_SYSTEM, act.code, act.label, act.label),
+        "code": concept(peru.CPMS_SYSTEM, act.code, act.label, act.label),
         "subject": contact.subject(),
         "encounter": contact.visit(),
         "performedDateTime": _instant(contact.at),
@@ -427,9 +334,9 @@ def allergy(contact: Contact, key: str, label: str, category: str, reaction: str
     return {
         "resourceType": "AllergyIntolerance",
         "meta": _meta(_R4 + "AllergyIntolerance", contact),
-        "clinicalStatus": _concept(_HL7 + "allergyintolerance-clinical", "active", "Active", "Activa"),
-        "verificationStatus": _concept(
-            _HL7 + "allergyintolerance-verification", "confirmed", "Confirmed", "Confirmada"
+        "clinicalStatus": concept(HL7 + "allergyintolerance-clinical", "active", "Active", "Activa"),
+        "verificationStatus": concept(
+            HL7 + "allergyintolerance-verification", "confirmed", "Confirmed", "Confirmada"
         ),
         "type": "allergy",
         "category": [category],

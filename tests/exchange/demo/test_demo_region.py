@@ -216,3 +216,30 @@ def test_facilities_are_well_formed(region: Region) -> None:
 def test_an_empty_region_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one"):
         build_region(seed=1, people=0, reference_date=REFERENCE)
+
+
+def test_referrals_climb_one_level(region: Region) -> None:
+    climbs = Counter(
+        (visit.renipress, visit.referral.to_renipress)
+        for person in region.people()
+        for visit in region.history(person).visits
+        if visit.referral
+    )
+    assert set(climbs) == {
+        (region.primary.renipress, region.secondary.renipress),
+        (region.secondary.renipress, region.tertiary.renipress),
+    }
+
+
+def test_newborns_are_known_by_certificate_mother_and_birth_order(region: Region) -> None:
+    newborns = [person for person in region.people() if "newborn" in person.traits]
+    for person in newborns:
+        assert {document.kind for document in person.documents} == {"CNV"}
+        for record in region.records(person):
+            assert record.birth_order is not None
+            assert record.mother.document is not None
+            assert (
+                record.document is None
+                or record.document.kind == "CNV"
+                or "mothers-document" in record.defects
+            )
