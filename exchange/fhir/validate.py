@@ -23,7 +23,7 @@ from exchange.problems import Issue
 _CHANGED_IN_R4B: Final = frozenset({"Evidence", "EvidenceVariable"})
 """Types of one name and two shapes: the R4B model cannot judge an R4 resource."""
 _FALSE_ALARMS: Final = frozenset({"extra_forbidden", "string_pattern_mismatch"})
-"""What the structural check knows better: which elements exist, and FHIR's patterns (whose space is ASCII's)."""
+"""What the structural check knows better: which elements exist, and patterns (FHIR's space is ASCII's)."""
 
 
 def check(resource: dict[str, Any], *, model_check: bool = True) -> list[Issue]:
