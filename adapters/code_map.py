@@ -22,6 +22,17 @@ _ASSIGNED_U: Final = frozenset(
 _COLUMNS: Final = ("code", "system", "target", "display")
 
 
+# Units whose local spelling is already UCUM's.
+_UCUM: Final = frozenset(
+    {
+        "%", "/min", "10*12/L", "10*3/uL", "10*6/uL", "10*9/L", "Cel", "U/L", "[IU]/L", "a",
+        "cm", "d", "fL", "g", "g/L", "g/dL", "h", "kPa", "kg", "kg/m2", "m", "mEq/L", "meq/L",
+        "mL", "mL/min", "mg", "mg/L", "mg/dL", "min", "mm", "mm/h", "mm[Hg]", "mmol/L", "mo",
+        "ng/dL", "ng/mL", "pg", "pg/mL", "s", "ug/L", "ug/dL", "umol/L", "wk",
+    }
+)  # fmt: skip
+
+
 class CodeTableError(Exception):
     """A code table that cannot be read, in words for the IT desk, with its line."""
 
@@ -64,6 +75,14 @@ def read_code_tables(folder: Path | None) -> CodeMap:
         message = f"A-121 No existe la carpeta de tablas de códigos {folder}. Revise [codes] folder."
         raise CodeTableError(message)
     return CodeMap({path.stem: _read_table(path) for path in sorted(folder.glob("*.csv"))})
+
+
+def ucum(code_map: CodeMap, unit: str) -> str | None:
+    """The UCUM code of a unit: itself where it is one, else what the site's table `units` says."""
+    if unit in _UCUM:
+        return unit
+    found = code_map.find("units", unit)
+    return found.code if found else None
 
 
 def _read_table(path: Path) -> dict[str, Coding]:

@@ -101,6 +101,40 @@ class Settings:
         return self.source_kind == "hl7v2-mllp"
 
 
+# What identifiers are where a site's own rules say nothing: types of HL7 table 0203 and of local use.
+DEFAULT_RULES: Final = (
+    IdentifierRule("dni", type="DNI"),
+    IdentifierRule("dni", authority="RENIEC", type="NI"),
+    IdentifierRule("dni", authority="RENIEC", type=""),
+    IdentifierRule("ce", type="CE"),
+    IdentifierRule("ce", authority="MIGRACIONES", type=""),
+    IdentifierRule("passport", type="PAS"),
+    IdentifierRule("passport", type="PPN"),
+    IdentifierRule("cnv", type="CNV"),
+    IdentifierRule("cnv", type="BCT"),
+    IdentifierRule("hc", type="HC"),
+    *(IdentifierRule("hc-*", type=name) for name in ("MR", "MRN", "PI", "PT", "")),
+    IdentifierRule("id-*"),
+)
+
+
+def identifier_kind(rules: tuple[IdentifierRule, ...], authority: str, kind: str) -> tuple[str, str | None]:
+    """What an identifier is, and its system where a rule names one: the first rule that fits.
+
+    A local number of another assigner gets a kind of its own (`hc-lab`): two may give one number twice.
+    """
+    authority, kind = authority.strip().upper(), kind.strip().upper()
+    for rule in (*rules, *DEFAULT_RULES):
+        if rule.authority.upper() in {"*", authority} and rule.type.upper() in {"*", kind}:
+            if not rule.kind.endswith("-*"):
+                return rule.kind, rule.system
+            family = rule.kind.removesuffix("-*")
+            named = authority if family == "hc" else f"{authority}-{kind}"
+            slug = re.sub(r"[^a-z0-9]+", "-", named.lower()).strip("-")[:40]
+            return f"{family}-{slug}".rstrip("-"), None
+    return "hc", None
+
+
 ENVIRONMENT: Final[dict[str, tuple[str, str]]] = {
     "ADAPTER_RENIPRESS": ("facility", "renipress"),
     "ADAPTER_FACILITY_NAME": ("facility", "name"),

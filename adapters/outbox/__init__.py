@@ -159,7 +159,7 @@ class Outbox:
         kept: list[WireEntry] = []
         for entry in mapped.entries:
             url = f"{entry.resource['resourceType']}/{entry.resource['id']}"
-            resource_hash = self._seals.hash("resource", url)
+            resource_hash = self._seals.hash("resource", entry.known_as or url)
             if entry.only_if_absent and self._row(
                 "SELECT 1 FROM known WHERE resource_hash = ?", resource_hash
             ):

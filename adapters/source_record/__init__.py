@@ -83,10 +83,15 @@ class SourceRecord:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One resource to be written; `only_if_absent` marks one that must not replace a richer version."""
+    """One resource to be written.
+
+    `only_if_absent` marks one that is left out where `known_as` (the resource itself unless told) was
+    written before: a poorer version, or a repeat of a fact.
+    """
 
     resource: Resource
     only_if_absent: bool = False
+    known_as: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,134 @@
+"""A hospital's HL7 v2 messages as FHIR: admissions, diagnoses, allergies, results, vaccines, documents.
+
+Spec:    HL7 v2.5.1 chapters 3, 4, 7; https://build.fhir.org/ig/HL7/v2-to-fhir/ for the pairing of fields.
+Leaves:  frames and fields to `hl7v2`; each segment's meaning to the modules beside this one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+from adapters.hl7v2.message import Message, UnreadableMessage, parse
+from adapters.secondary.documents import documents
+from adapters.secondary.gather import Gathered, Hospital
+from adapters.secondary.identity import Person, merge, person
+from adapters.secondary.results import results
+from adapters.secondary.vaccines import vaccines
+from adapters.secondary.visits import allergies, diagnoses, visit
+from adapters.source_record import Outcome, Refusal, Refused, SourceRecord
+from adapters.source_record.bundle import finish
+from adapters.source_record.moment import as_instant, compact_moment
+
+_VISITS: Final = frozenset({"A01", "A02", "A03", "A04", "A08", "A11", "A12", "A13"})
+_PERSONS: Final = frozenset({"A28", "A31"})
+_MERGES: Final = frozenset({"A18", "A34", "A40"})
+_DOCUMENTS: Final = frozenset({"T02", "T08"})
+_NAMES: Final = {
+    "DFT": "movimientos de facturación",
+    "ORM": "órdenes",
+    "OML": "órdenes de laboratorio",
+    "OMP": "órdenes de farmacia",
+    "RDE": "órdenes de farmacia",
+    "PPR": "listas de problemas",
+    "SIU": "citas",
+}
+
+
+def map_message(
+    hospital: Hospital, raw: bytes, received_at: str, location: str = "", message: Message | None = None
+) -> Outcome:
+    """A message as FHIR, or as a refusal; whatever the bytes are, one of the two."""
+    record = SourceRecord(
+        facility=hospital.origin.renipress,
+        system=hospital.origin.system,
+        natural_key=f"sin leer|{hashlib.sha256(raw).hexdigest()[:32]}",
+        patient_key="",
+        original=raw,
+        received_at=received_at,
+        location=location,
+    )
+    try:
+        message = message or parse(raw)
+        record = _named(hospital, message, record)
+        return _mapped(hospital, message, record)
+    except UnreadableMessage as unreadable:
+        return Refused(
+            record, Refusal("mapping", unreadable.code, unreadable.text, location=unreadable.location)
+        )
+    except Refusal as refusal:
+        return Refused(record, refusal)
+
+
+def _named(hospital: Hospital, message: Message, record: SourceRecord) -> SourceRecord:
+    """The record under the name that its sender gave it: application, facility, control id, time."""
+    header = message.header
+    control_id = message.control_id or record.natural_key
+    sent_at = compact_moment(header.text(7), hospital.zone)
+    return SourceRecord(
+        facility=record.facility,
+        system=record.system,
+        natural_key="|".join((header.text(3), header.text(4), control_id, header.text(7))),
+        patient_key="",
+        original=record.original,
+        received_at=record.received_at,
+        location=record.location,
+        source_time=as_instant(sent_at, hospital.zone),
+    )
+
+
+def _mapped(hospital: Hospital, message: Message, record: SourceRecord) -> Outcome:
+    """Choose by message type what is read out of it.
+
+    1. Refuse types that say nothing which this exchange keeps: the patient's later messages do not wait.
+    2. Know the patient: without an identifier nothing leaves.
+    3. Read what the type is about.
+    """
+    # 1.
+    kind, _, trigger = message.event.partition("^")
+    if not _is_known(kind, trigger):
+        what = _NAMES.get(kind, "mensajes de este tipo")
+        shown = f"{kind[:3]}^{trigger[:3]}" if kind.isalnum() else "desconocido"
+        text = f"El intercambio no recibe {what} ({shown}). No hace falta enviarlos; puede descartarlo."
+        raise Refusal("mapping", "A-221", text, location="MSH^1^9")
+    # 2.
+    who = person(hospital, message)
+    record = _about(record, who, merge_key=None)
+    gathered = Gathered(hospital, who)
+    try:
+        # 3.
+        if kind == "ADT" and trigger in _MERGES:
+            old_key = merge(gathered, message)
+            record = _about(record, who, merge_key=old_key)
+        elif kind == "ADT":
+            gathered.add(who.resource)
+            if trigger in _VISITS:
+                encounter = visit(gathered, message, trigger)
+                diagnoses(gathered, message, encounter)
+            allergies(gathered, message)
+        else:
+            gathered.add(who.resource, only_if_absent=True)
+            {"ORU": results, "VXU": vaccines, "MDM": documents}[kind](gathered, message)
+    except Refusal as refusal:
+        return Refused(record, refusal)
+    return finish(hospital.origin, record, gathered.entries(), gathered.unmapped)
+
+
+def _is_known(kind: str, trigger: str) -> bool:
+    if kind == "ADT":
+        return trigger in _VISITS | _PERSONS | _MERGES
+    return (kind, trigger) in {("ORU", "R01"), ("VXU", "V04")} or (kind == "MDM" and trigger in _DOCUMENTS)
+
+
+def _about(record: SourceRecord, who: Person, merge_key: str | None) -> SourceRecord:
+    return SourceRecord(
+        facility=record.facility,
+        system=record.system,
+        natural_key=record.natural_key,
+        patient_key=who.key,
+        original=record.original,
+        received_at=record.received_at,
+        location=record.location,
+        source_time=record.source_time,
+        merged_patient_key=merge_key,
+    )

@@ -1,0 +1,184 @@
+"""Who a message is about: PID-3 by the site's rules, two surnames, mother, birth order, and merges.
+
+Spec:    HL7 v2.5.1, 3.4.2 (PID), 3.4.10 (MRG), 2.A.88 (XPN); national guide PacientePe.
+Leaves:  what an identifier means elsewhere to the hub's identity rooms.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo
+
+from adapters.code_map import CodeMap
+from adapters.hl7v2.message import Field, Message, Segment
+from adapters.settings import IdentifierRule, identifier_kind
+from adapters.source_record import Origin, Refusal, Resource
+from adapters.source_record.moment import as_date, compact_moment
+from adapters.source_record.person import (
+    DOCUMENT_KINDS,
+    PersonIdentifier,
+    PersonName,
+    clean_name,
+    human_name,
+    is_dni,
+    is_document_missing,
+    patient,
+    person_name,
+    split_surnames,
+)
+
+if TYPE_CHECKING:
+    from adapters.secondary.gather import Gathered
+
+_GENDERS: Final = {
+    "M": "male", "F": "female", "U": "unknown", "O": "other", "A": "other", "N": "unknown",
+    "MALE": "male", "FEMALE": "female", "MASCULINO": "male", "FEMENINO": "female",
+}  # fmt: skip
+_ROLE_CODES: Final = "http://terminology.hl7.org/CodeSystem/v3-RoleCode"
+_TELECOM_USE: Final = {13: "home", 14: "work"}
+
+
+@dataclass(frozen=True, slots=True)
+class Hospital:
+    """A site whose systems speak HL7 v2."""
+
+    origin: Origin
+    zone: ZoneInfo
+    codes: CodeMap
+    rules: tuple[IdentifierRule, ...] = ()
+    surname_order: str = "given"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """The patient of a message: the key under which this site knows them, and the resource."""
+
+    key: str
+    resource: Resource
+
+
+def person(hospital: Hospital, message: Message) -> Person:
+    """The patient of a message.
+
+    Raises: Refusal - of class identity: no PID, or no identifier in it.
+    """
+    pid = message.first("PID")
+    if pid is None:
+        text = "El mensaje no trae segmento PID: no se sabe de qué paciente es."
+        raise Refusal("identity", "A-231", text, location="PID^1")
+    identifiers = _identifiers(hospital, pid.repetitions(3))
+    key = _patient_key(identifiers)
+    if key is None:
+        text = "El paciente no tiene ningún identificador en PID-3. Complete la historia clínica o el DNI."
+        raise Refusal("identity", "A-232", text, location="PID^1^3")
+    name = _name(hospital, pid.field(5))
+    birth = as_date(compact_moment(pid.text(7), hospital.zone))
+    resource = patient(hospital.origin, key, identifiers, name, _GENDERS.get(pid.text(8).upper()), birth)
+    managing = resource.pop("managingOrganization")
+    _add_particulars(hospital, resource, pid)
+    resource["managingOrganization"] = managing
+    return Person(key, resource)
+
+
+def merge(gathered: Gathered, message: Message) -> str:
+    """A40 and its elders: the old record points to the one that stays.
+
+    Raises: Refusal - MRG names no identifier, or the same as PID.
+    """
+    hospital, who = gathered.hospital, gathered.who
+    segment = message.first("MRG")
+    identifiers = _identifiers(hospital, segment.repetitions(1)) if segment else []
+    old_key = _patient_key(identifiers)
+    if segment is None or old_key is None or old_key == who.key:
+        text = "La fusión no dice en MRG-1 qué historia deja de usarse, o es la misma que en PID-3."
+        raise Refusal("identity", "A-233", text, location="MRG^1^1", parks=True)
+    survivor = dict(who.resource)
+    survivor["link"] = [{"other": hospital.origin.reference("Patient", old_key), "type": "replaces"}]
+    name = _name(hospital, segment.field(7))
+    old = patient(hospital.origin, old_key, identifiers, name, None, None)
+    old["active"] = False
+    old["link"] = [{"other": hospital.origin.reference("Patient", who.key), "type": "replaced-by"}]
+    gathered.add(survivor, only_if_absent="name" not in survivor)
+    gathered.add(old)
+    return old_key
+
+
+def _identifiers(hospital: Hospital, repetitions: list[Field]) -> list[PersonIdentifier]:
+    """What PID-3 or MRG-1 says, by the site's rules; placeholders are no identifiers."""
+    found: list[PersonIdentifier] = []
+    for item in repetitions:
+        value = item.component(1)
+        kind, system = identifier_kind(hospital.rules, item.component(4), item.component(5))
+        if not value or is_document_missing(value) or kind == "ignore":
+            continue
+        if kind == "dni" and not is_dni(value):
+            kind, system = "documento-sin-validar", None
+        entry = PersonIdentifier(kind, value, system)
+        if entry not in found:
+            found.append(entry)
+    return found
+
+
+def _patient_key(identifiers: list[PersonIdentifier]) -> str | None:
+    """The key of a patient here: the hospital's own number before documents, documents before the rest."""
+
+    def rank(item: PersonIdentifier) -> int:
+        if item.kind == "hc" or item.kind.startswith("hc-"):
+            return 0
+        return 1 + DOCUMENT_KINDS.index(item.kind) if item.kind in DOCUMENT_KINDS else 99
+
+    best = min(identifiers, key=rank, default=None)
+    return f"{best.kind}|{best.value}" if best else None
+
+
+def _name(hospital: Hospital, source: Field) -> PersonName:
+    """A name out of XPN: `GARCIA&PEREZ^JUAN`, `GARCIA PEREZ^JUAN^CARLOS`, or PID-5.3 as maternal surname."""
+    surnames = [clean_name(part) for part in source.subcomponents(1)]
+    surnames = [part for part in surnames if part]
+    given, third = source.component(2), source.component(3)
+    if hospital.surname_order == "maternal" and len(surnames) <= 1:
+        return person_name(surnames[0] if surnames else "", third, given)
+    if len(surnames) > 1:
+        return person_name(surnames[0], surnames[1], [given, third], *surnames[2:3])
+    paternal, maternal = split_surnames(surnames[0]) if surnames else ("", "")
+    return person_name(paternal, maternal, [given, third])
+
+
+def _add_particulars(hospital: Hospital, resource: Resource, pid: Segment) -> None:
+    """Telephone, address, death, birth order and mother, as far as they are told."""
+    telecom = [
+        {"system": "phone", "value": number, "use": use}
+        for field_number, use in _TELECOM_USE.items()
+        for item in pid.repetitions(field_number)
+        if (number := item.component(1) or "".join(item.component(part) for part in (6, 7)))
+    ]
+    if telecom:
+        resource["telecom"] = telecom
+    if died := compact_moment(pid.text(29), hospital.zone):
+        resource["deceasedDateTime"] = died
+    elif pid.text(30).upper() == "Y":
+        resource["deceasedBoolean"] = True
+    addresses = [address for item in pid.repetitions(11) if (address := _address(item))]
+    if addresses:
+        resource["address"] = addresses
+    order = pid.text(25)
+    if order.isdigit() and 0 < int(order) <= 20:  # noqa: PLR2004 - more children at one birth is a typing error
+        resource["multipleBirthInteger"] = int(order)
+    elif pid.text(24).upper() in {"Y", "S", "N"}:
+        resource["multipleBirthBoolean"] = pid.text(24).upper() != "N"
+    mother = _name(hospital, pid.field(6))
+    if not mother.is_missing:
+        role = {"coding": [{"system": _ROLE_CODES, "code": "MTH"}], "text": "Madre"}
+        resource["contact"] = [{"relationship": [role], "name": human_name(mother)}]
+
+
+def _address(item: Field) -> Resource:
+    address: Resource = {}
+    lines = [line for line in (item.component(1), item.component(2)) if line]
+    if lines:
+        address["line"] = lines
+    for name, number in (("city", 3), ("state", 4), ("postalCode", 5), ("country", 6)):
+        if text := item.component(number):
+            address[name] = text
+    return address

@@ -1,0 +1,177 @@
+"""The entries of a document's sections, each by the template that it claims.
+
+Spec:    HL7 C-CDA R2.1 templates named below; https://hl7.org/fhir/R4/condition.html and its sisters.
+Leaves:  narrative without entries to the document kept whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from adapters.source_record import Resource
+from adapters.tertiary.gather import Gathered
+from adapters.tertiary.observations import observation, results
+from adapters.tertiary.treatments import immunization, medication, procedure
+from adapters.tertiary.xml import Element
+
+_ROOT: Final = "2.16.840.1.113883.10.20.22.4."
+_PROBLEM, _ALLERGY = _ROOT + "4", _ROOT + "7"
+_STATUS_OF_PROBLEM, _REACTION, _SEVERITY = _ROOT + "6", _ROOT + "9", _ROOT + "8"
+_TERMINOLOGY: Final = "http://terminology.hl7.org/CodeSystem/"
+_PLANNED_SECTION: Final = "18776-5"
+_FAMILY_SECTION: Final = "10157-6"
+_SEVERITIES: Final = {"255604002": "mild", "6736007": "moderate", "24484000": "severe", "399166001": "severe"}
+_CLINICAL: Final = {"55561003": "active", "73425007": "inactive", "413322009": "resolved"}
+_CATEGORIES: Final = {
+    "416098002": "medication", "419511003": "medication", "59037007": "medication", "414285001": "food",
+    "418471000": "food", "235719002": "food", "232347008": "environment", "426232007": "environment",
+}  # fmt: skip
+
+
+def sections(gathered: Gathered, root: Element) -> None:
+    """Every entry of every section that tells of this patient and of what was done, not planned."""
+    for section in root.within("section"):
+        code = section.first("code")
+        name = code.get("code") if code else ""
+        if name in {_PLANNED_SECTION, _FAMILY_SECTION}:
+            continue
+        for entry in section.all("entry"):
+            for node in entry.node:
+                if isinstance(node.tag, str):
+                    _entry(gathered, Element(node))
+
+
+def _entry(gathered: Gathered, source: Element) -> None:
+    """Choose by template and, where there is none that we know, by what the element is."""
+    templates = source.templates()
+    for template, read in _READERS.items():
+        if _ROOT + template in templates:
+            read(gathered, source)
+            return
+    # Concern acts and discharge acts hold what they are about.
+    for inner in source.all("entryRelationship/observation"):
+        if _PROBLEM in inner.templates():
+            _condition(gathered, inner, source)
+    for inner in source.all("entryRelationship/substanceAdministration"):
+        medication(gathered, inner)
+
+
+def _problems(gathered: Gathered, source: Element) -> None:
+    for inner in source.all("entryRelationship/observation"):
+        if _PROBLEM in inner.templates():
+            _condition(gathered, inner, source)
+
+
+def _condition(gathered: Gathered, source: Element, concern: Element) -> None:
+    """A problem observation as Condition; its end says resolved, else what its status says."""
+    value = source.first("value")
+    condition = gathered.resource("Condition", source, value.get("code") if value else "")
+    code = gathered.coded(condition, value, "diagnosis")
+    if code is None:
+        return
+    ended = source.ending("effectiveTime", gathered.zone)
+    told = next(
+        (
+            item.get("code")
+            for inner in source.all("entryRelationship/observation")
+            if _STATUS_OF_PROBLEM in inner.templates()
+            for item in inner.all("value")
+        ),
+        "",
+    )
+    state = "resolved" if ended else _CLINICAL.get(told, "active")
+    condition["clinicalStatus"] = _status("condition-clinical", state)
+    is_negated = source.get("negationInd") == "true"
+    condition["verificationStatus"] = _status(
+        "condition-ver-status", "refuted" if is_negated else "confirmed"
+    )
+    condition["category"] = [_status("condition-category", "problem-list-item")]
+    condition["code"] = code
+    condition["subject"] = gathered.subject()
+    if began := source.moment("effectiveTime", gathered.zone):
+        condition["onsetDateTime"] = began
+    if ended:
+        condition["abatementDateTime"] = ended
+    if recorded := concern.moment("author/time", gathered.zone):
+        condition["recordedDate"] = recorded
+    gathered.add(condition)
+
+
+def _allergies(gathered: Gathered, source: Element) -> None:
+    for inner in source.all("entryRelationship/observation"):
+        if _ALLERGY in inner.templates():
+            _allergy(gathered, inner, source)
+
+
+def _allergy(gathered: Gathered, source: Element, concern: Element) -> None:
+    """An allergy observation; a negated one says that none is known, of the kind that it names."""
+    agent = source.first("participant/participantRole/playingEntity/code")
+    kind = source.first("value")
+    is_negated = source.get("negationInd") == "true"
+    allergy = gathered.resource("AllergyIntolerance", source, agent.get("code") if agent else "")
+    code = gathered.coded(allergy, agent, "allergy")
+    if code is None and not is_negated:
+        name = source.first("participant/participantRole/playingEntity/name")
+        code = gathered.coded(allergy, None, "allergy", name.words() if name else "")
+    if is_negated:
+        code = {
+            "coding": [
+                {"system": "http://snomed.info/sct", "code": "716186003", "display": "No known allergy"}
+            ]
+        }
+        code["text"] = "Sin alergias conocidas"
+        allergy.pop("meta", None)
+    if code is None:
+        return
+    state = concern.first("statusCode")
+    is_over = state is not None and state.get("code") == "completed"
+    allergy["clinicalStatus"] = _status("allergyintolerance-clinical", "resolved" if is_over else "active")
+    allergy["verificationStatus"] = _status("allergyintolerance-verification", "confirmed")
+    category = _CATEGORIES.get(kind.get("code")) if kind else None
+    if category and not is_negated:
+        allergy["category"] = [category]
+    allergy["code"] = code
+    allergy["patient"] = gathered.subject()
+    if (began := source.moment("effectiveTime", gathered.zone)) and not is_negated:
+        allergy["onsetDateTime"] = began
+    reactions = [
+        reaction
+        for inner in source.all("entryRelationship/observation")
+        if _REACTION in inner.templates() and (reaction := _reaction(gathered, allergy, inner))
+    ]
+    if reactions:
+        allergy["reaction"] = reactions
+    gathered.add(allergy)
+
+
+def _reaction(gathered: Gathered, allergy: Resource, source: Element) -> Resource | None:
+    manifestation = gathered.coded(allergy, source.first("value"), "reaction")
+    if manifestation is None:
+        return None
+    reaction: Resource = {"manifestation": [manifestation]}
+    for inner in source.all("entryRelationship/observation"):
+        value = inner.first("value")
+        if _SEVERITY in inner.templates() and value and value.get("code") in _SEVERITIES:
+            reaction["severity"] = _SEVERITIES[value.get("code")]
+    return reaction
+
+
+def _status(system: str, code: str) -> Resource:
+    return {"coding": [{"system": _TERMINOLOGY + system, "code": code}]}
+
+
+_READERS: Final[dict[str, Callable[[Gathered, Element], None]]] = {
+    "3": _problems,
+    "30": _allergies,
+    "16": medication,
+    "52": immunization,
+    "1": results,
+    "26": results,
+    "2": observation,
+    "27": observation,
+    "78": observation,
+    "12": procedure,
+    "13": procedure,
+    "14": procedure,
+}

@@ -1,0 +1,105 @@
+"""What was taken, given and done: medication, vaccines, procedures.
+
+Spec:    HL7 C-CDA R2.1: medication activity 4.16, immunization activity 4.52, procedures 4.12 to 4.14.
+Leaves:  what is only planned: it is not said to have happened.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from adapters.source_record import Resource
+from adapters.tertiary.gather import Gathered
+from adapters.tertiary.xml import Element
+
+_MEDICATION_STATUS: Final = {
+    "active": "active",
+    "completed": "completed",
+    "aborted": "stopped",
+    "suspended": "on-hold",
+}
+_PROCEDURE_STATUS: Final = {
+    "completed": "completed",
+    "active": "in-progress",
+    "aborted": "stopped",
+    "cancelled": "not-done",
+}
+_MATERIAL: Final = "consumable/manufacturedProduct/manufacturedMaterial"
+
+
+def _happened(source: Element) -> bool:
+    return source.get("moodCode") in {"", "EVN"}
+
+
+def medication(gathered: Gathered, source: Element) -> None:
+    """A medication activity as MedicationStatement; moodCode INT is what the patient is meant to take."""
+    code = source.first(f"{_MATERIAL}/code")
+    name = source.first(f"{_MATERIAL}/name")
+    statement = gathered.resource("MedicationStatement", source, code.get("code") if code else "")
+    concept = gathered.coded(statement, code, "medication", "" if code or not name else name.words())
+    if concept is None or source.get("negationInd") == "true":
+        return
+    state = source.first("statusCode")
+    statement["status"] = _MEDICATION_STATUS.get(state.get("code") if state else "", "unknown")
+    if not _happened(source):
+        statement["status"] = "intended"
+    statement["medicationCodeableConcept"] = concept
+    statement["subject"] = gathered.subject()
+    began = source.moment("effectiveTime", gathered.zone)
+    ended = source.ending("effectiveTime", gathered.zone)
+    period = {key: moment for key, moment in (("start", began), ("end", ended)) if moment}
+    if period and period.get("start", "") <= period.get("end", "9"):
+        statement["effectivePeriod"] = period
+    dosage: Resource = {}
+    if route := gathered.coded({}, source.first("routeCode"), "route"):
+        dosage["route"] = route
+    if amount := gathered.quantity(source.first("doseQuantity")):
+        dosage["doseAndRate"] = [{"doseQuantity": amount}]
+    if dosage:
+        statement["dosage"] = [dosage]
+    gathered.add(statement)
+
+
+def immunization(gathered: Gathered, source: Element) -> None:
+    """An immunization activity; a negated one was not given."""
+    if not _happened(source):
+        return
+    code = source.first(f"{_MATERIAL}/code")
+    dose = gathered.resource("Immunization", source, code.get("code") if code else "")
+    concept = gathered.coded(dose, code, "vaccine")
+    given = source.moment("effectiveTime", gathered.zone)
+    if concept is None or given is None:
+        return
+    dose["status"] = "not-done" if source.get("negationInd") == "true" else "completed"
+    dose["vaccineCode"] = concept
+    dose["patient"] = gathered.subject()
+    dose["occurrenceDateTime"] = given
+    lot = source.first(f"{_MATERIAL}/lotNumberText")
+    if lot is not None and lot.words():
+        dose["lotNumber"] = lot.words()
+    if amount := gathered.quantity(source.first("doseQuantity")):
+        dose["doseQuantity"] = amount
+    gathered.add(dose)
+
+
+def procedure(gathered: Gathered, source: Element) -> None:
+    """A procedure activity, whether CDA writes it as procedure, act or observation."""
+    if not _happened(source):
+        return
+    code = source.first("code")
+    done = gathered.resource("Procedure", source, code.get("code") if code else "")
+    concept = gathered.coded(done, code, "procedure")
+    if concept is None:
+        return
+    state = source.first("statusCode")
+    done["status"] = _PROCEDURE_STATUS.get(state.get("code") if state else "", "unknown")
+    if source.get("negationInd") == "true":
+        done["status"] = "not-done"
+    done["code"] = concept
+    done["subject"] = gathered.subject()
+    if moment := source.moment("effectiveTime", gathered.zone):
+        done["performedDateTime"] = moment
+    site = gathered.coded(done, source.first("targetSiteCode"), "body-site")
+    if site:
+        done["bodySite"] = [site]
+    gathered.add(done)
