@@ -6,9 +6,10 @@ Leaves:  methods, paths, headers and status codes to rest.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from exchange.problems import Problem
 
 Interaction = Literal[
     "capabilities", "read", "vread", "update", "delete", "create", "history-instance",
@@ -42,6 +43,40 @@ class Request:
     """The request line as the audit event keeps it: method, path and query."""
 
 
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What an act must be allowed: the decision reads nothing else of it.
+
+    actions    pairs of a resource type and a SMART letter (c r u d s): the token's scopes must cover all
+    target     (type, id) of the one resource that is read; empty otherwise
+    patients   Patient ids that a search names; each inner tuple is one criterion, any of its ids suffices
+    is_write   whether the act writes: then only the requester's own records and the directory are in reach
+    """
+
+    actions: tuple[tuple[str, str], ...]
+    target: tuple[str, str] | None = None
+    patients: tuple[tuple[str, ...], ...] = ()
+    is_write: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """A patient's record that an act read or wrote: the compartment, and the resources named if they are few."""
+
+    compartment: int
+    references: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A resource version that an act stored; `resource` is None when it was deleted."""
+
+    resource_type: str
+    resource_id: str
+    compartment: int
+    resource: dict[str, Any] | None
+
+
 @dataclass(slots=True)
 class Answer:
     """What is answered. `body` is finished JSON text; `touched` says what the audit must name."""
@@ -53,14 +88,6 @@ class Answer:
     version_id: int = 0
     last_updated: int = 0
     touched: list[Touched] = field(default_factory=list)
-    details: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Touched:
-    """A patient's record that an act read or wrote: the compartment, and up to a few references in it."""
-
-    compartment: int
-    references: tuple[str, ...] = ()
-    patient_id: str = ""
-    count: int = 1
+    written: list[Written] = field(default_factory=list)
+    entries: list[Answer | Problem] = field(default_factory=list)
+    """What each entry of a batch came to."""

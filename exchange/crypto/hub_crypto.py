@@ -7,6 +7,7 @@ Leaves:  loading wrapped keys and dictionaries to store/session.
 from __future__ import annotations
 
 import os
+from importlib.resources import files
 from typing import Any, Final
 
 import jwt
@@ -18,7 +19,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from exchange.crypto import envelope
 from exchange.crypto.blind_index import BlindIndex
-from exchange.crypto.keyring import NONCE_BYTES, Keyring
+from exchange.crypto.keyring import NONCE_BYTES, HubKey, Keyring, make_hub_keys, open_hub_keys
 from exchange.problems import SealBroken
 
 TOKEN_ALGORITHM: Final = "HS256"  # noqa: S105 - the name of an algorithm
@@ -98,3 +99,21 @@ def open_dictionary(keyring: Keyring, sealed: bytes) -> bytes:
 
 def _derive(key: bytes, purpose: bytes) -> bytes:
     return HKDF(SHA256(), 32, salt=None, info=b"chasqui " + purpose).derive(key)
+
+
+def make_wrapped_keys(root: bytes) -> list[tuple[str, int, bytes]]:
+    """A new hub's keys as rows: purpose, version, wrapped."""
+    return [(key.purpose, key.version, key.wrapped) for key in make_hub_keys(root)]
+
+
+def open_hub_crypto(
+    root: bytes, wrapped: list[tuple[str, int, bytes]], dictionaries: list[tuple[int, bytes]]
+) -> HubCrypto:
+    """The cryptography that a root key opens. Raises: SealBroken - another root made these rows."""
+    keyring = open_hub_keys(root, [HubKey(*row) for row in wrapped])
+    return HubCrypto(keyring, {number: open_dictionary(keyring, sealed) for number, sealed in dictionaries})
+
+
+def first_dictionary() -> bytes:
+    """The dictionary that a new hub starts with, trained from invented records (`make dictionary`)."""
+    return files("exchange.crypto").joinpath("dictionary-1.zdict").read_bytes()

@@ -20,6 +20,7 @@ from exchange.crypto.hub_crypto import HubCrypto
 from exchange.problems import Conflict, TooCostly, Unavailable
 from exchange.settings import Settings
 from exchange.store.data_keys import DataKeys
+from exchange.store.patient_ids import PatientIds
 
 Row = tuple[Any, ...]
 Parameters = Mapping[str, Any] | Sequence[Any] | None
@@ -86,6 +87,7 @@ class Store:
         self.engine = engine
         self.crypto = crypto
         self.data_keys = DataKeys(crypto)
+        self.patient_ids = PatientIds()
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:

@@ -1,0 +1,84 @@
+"""Builds the FastAPI application: mounts the doors, nothing else."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio.to_thread
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from exchange import __version__
+from exchange.hub import open_hub
+from exchange.problems import NotFound, NotSupported, Problem
+from exchange.rest import routes, token
+from exchange.rest.outcome import problem_response
+from exchange.settings import settings
+
+SWITCH_SECONDS = 0.001
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    # Few threads and quick switches: blocking calls convoy behind the interpreter lock otherwise.
+    sys.setswitchinterval(SWITCH_SECONDS)
+    anyio.to_thread.current_default_thread_limiter().total_tokens = settings().threads_per_worker
+    hub = open_hub(settings())
+    app.state.spine = hub.spine
+    try:
+        yield
+    finally:
+        hub.store.close()
+
+
+def create_app() -> FastAPI:
+    """The hub's application. `uvicorn exchange.app:create_app --factory` serves it."""
+    app = FastAPI(
+        title="Chasqui", version=__version__, lifespan=_lifespan, docs_url=None, redoc_url=None, openapi_url=None
+    )
+    app.include_router(token.router)
+    app.include_router(routes.router)
+    app.add_exception_handler(Problem, _on_problem)
+    app.add_exception_handler(404, _on_unknown)
+    app.add_exception_handler(405, _on_method)
+    app.add_exception_handler(Exception, _on_defect)
+    app.add_api_route("/health/live", _live, methods=["GET"], tags=["open"])
+    app.add_api_route("/health/ready", _ready, methods=["GET"], tags=["open"])
+    return app
+
+
+def _live() -> Response:
+    """Whether this process answers; open to everybody."""
+    return JSONResponse({"status": "live"})
+
+
+def _ready(request: Request) -> Response:
+    """Whether this process can serve: its database answers; open to everybody."""
+    is_ready = request.app.state.spine.is_ready()
+    return JSONResponse({"status": "ready" if is_ready else "waiting"}, 200 if is_ready else 503)
+
+
+def _on_problem(_request: Request, problem: Exception) -> Response:
+    if not isinstance(problem, Problem):
+        raise problem
+    return problem_response(problem)
+
+
+def _on_unknown(_request: Request, _problem: Exception) -> Response:
+    return problem_response(NotFound("there is nothing at this address"))
+
+
+def _on_method(_request: Request, _problem: Exception) -> Response:
+    response = problem_response(NotSupported("this address does not take this method"))
+    response.status_code = 405
+    return response
+
+
+def _on_defect(_request: Request, problem: Exception) -> Response:
+    # The class alone: a message may quote what somebody sent.
+    logging.getLogger("exchange.app").error("E-500 defect of class %s", type(problem).__name__)
+    return problem_response(Problem("the hub failed; the failure is in its log"))

@@ -1,0 +1,161 @@
+"""AuditEvents after IHE BALP 1.1.
+
+Spec:    https://profiles.ihe.net/ITI/BALP/1.1.3/content.html; https://hl7.org/fhir/R4/auditevent.html
+Leaves:  sealing and storing to log.
+"""
+
+from __future__ import annotations
+
+import base64
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from exchange.problems import Denied, Problem
+from exchange.request import Request, Touched
+from exchange.requester import Requester
+
+_EVENT_TYPE: Final = "http://terminology.hl7.org/CodeSystem/audit-event-type"
+_RESTFUL: Final = "http://hl7.org/fhir/restful-interaction"
+_DICOM: Final = "http://dicom.nema.org/resources/ontology/DCM"
+_OBJECT_TYPE: Final = "http://terminology.hl7.org/CodeSystem/audit-entity-type"
+_OBJECT_ROLE: Final = "http://terminology.hl7.org/CodeSystem/object-role"
+_BALP_ENTITY: Final = "https://profiles.ihe.net/ITI/BALP/CodeSystem/BasicAuditEntityType"
+_ACT_REASON: Final = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
+_PROFILE: Final = "https://profiles.ihe.net/ITI/BALP/StructureDefinition/IHE.BasicAudit."
+
+_ACTIONS: Final = {
+    "create": "C", "update": "U", "delete": "D", "transaction": "U", "batch": "U",
+    "search-type": "E", "operation": "E",
+}  # fmt: skip
+_PROFILES: Final = {
+    "create": "Create", "update": "Update", "delete": "Delete", "read": "Read", "vread": "Read",
+    "history-instance": "Read", "search-type": "Query",
+}  # fmt: skip
+SUCCESS: Final = "0"
+MINOR_FAILURE: Final = "4"
+SERIOUS_FAILURE: Final = "8"
+MOST_ENTITIES: Final = 20
+
+
+def instant(microseconds: int) -> str:
+    """A FHIR instant in UTC with milliseconds."""
+    whole, part = divmod(microseconds, 1_000_000)
+    stamp = datetime.fromtimestamp(whole, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{stamp}.{part // 1000:03d}Z"
+
+
+def audit_event(
+    event_id: str,
+    recorded_at: int,
+    request: Request,
+    requester: Requester | None,
+    touched: Touched | None,
+    patient_id: str,
+    reason: str,
+    problem: Problem | None,
+) -> dict[str, Any]:
+    """The AuditEvent of one act, for one patient's record or for none.
+
+    `reason` says which rules decided; a refusal's own reason joins it. No value of a chart enters an event.
+    """
+    profile = _PROFILES.get(request.interaction)
+    event: dict[str, Any] = {"resourceType": "AuditEvent", "id": event_id}
+    if profile is not None and problem is None:
+        event["meta"] = {"profile": [_PROFILE + ("Patient" if patient_id else "") + profile]}
+    return event | {
+        "type": {"system": _EVENT_TYPE, "code": "rest", "display": "Restful Operation"},
+        "subtype": [{"system": _RESTFUL, "code": request.interaction}],
+        "action": _ACTIONS.get(request.interaction, "R"),
+        "recorded": instant(recorded_at),
+        "outcome": _outcome(problem),
+        "outcomeDesc": _described(reason, problem),
+        "purposeOfEvent": [_coding(_ACT_REASON, requester.purpose_of_use)] if requester else None,
+        "agent": _agents(requester),
+        "source": {
+            "site": "chasqui",
+            "observer": {"display": "Chasqui regional hub"},
+            "type": [{"system": "http://terminology.hl7.org/CodeSystem/security-source-type", "code": "4"}],
+        },
+        "entity": _entities(request, touched, patient_id),
+    }
+
+
+def _outcome(problem: Problem | None) -> str:
+    if problem is None:
+        return SUCCESS
+    return SERIOUS_FAILURE if problem.code in ("exception", "transient", "security") else MINOR_FAILURE
+
+
+def _described(reason: str, problem: Problem | None) -> str:
+    if problem is None:
+        return reason or "allowed"
+    refused = problem.reason if isinstance(problem, Denied) else problem.code
+    return f"{refused}; {reason}" if reason else refused
+
+
+def _agents(requester: Requester | None) -> list[dict[str, Any]]:
+    server = {
+        "type": {"coding": [{"system": _DICOM, "code": "110152", "display": "Destination Role ID"}]},
+        "who": {"display": "Chasqui regional hub"},
+        "requestor": False,
+    }
+    if requester is None:
+        unknown = {
+            "type": {"coding": [{"system": _DICOM, "code": "110153", "display": "Source Role ID"}]},
+            "who": {"display": "unknown"},
+            "requestor": True,
+        }
+        return [unknown, server]
+    client = {
+        "type": {"coding": [{"system": _DICOM, "code": "110153", "display": "Source Role ID"}]},
+        "who": {
+            "reference": f"Organization/{requester.organization_id}",
+            "identifier": {"system": "urn:chasqui:client", "value": requester.client_id},
+            "display": requester.client_name,
+        },
+        "requestor": True,
+        "policy": [f"urn:chasqui:token:{requester.token_id}"],
+        "purposeOfUse": [_coding(_ACT_REASON, requester.purpose_of_use)],
+    }
+    return [client, server]
+
+
+def _entities(request: Request, touched: Touched | None, patient_id: str) -> list[dict[str, Any]]:
+    entities: list[dict[str, Any]] = []
+    if patient_id:
+        entities.append(
+            {
+                "what": {"reference": f"Patient/{patient_id}"},
+                "type": {"system": _OBJECT_TYPE, "code": "1", "display": "Person"},
+                "role": {"system": _OBJECT_ROLE, "code": "1", "display": "Patient"},
+            }
+        )
+    if touched is not None:
+        entities += [
+            {
+                "what": {"reference": reference},
+                "type": {"system": _OBJECT_TYPE, "code": "2", "display": "System Object"},
+                "role": {"system": _OBJECT_ROLE, "code": "4", "display": "Domain Resource"},
+            }
+            for reference in touched.references[:MOST_ENTITIES]
+        ]
+    if request.request_id:
+        entities.append(
+            {
+                "what": {"identifier": {"value": request.request_id}},
+                "type": {"system": _BALP_ENTITY, "code": "XrequestId"},
+            }
+        )
+    if request.described:
+        entities.append(
+            {
+                "type": {"system": _OBJECT_TYPE, "code": "2", "display": "System Object"},
+                "role": {"system": _OBJECT_ROLE, "code": "24", "display": "Query"},
+                "query": base64.b64encode(request.described.encode()).decode(),
+            }
+        )
+    return entities
+
+
+def _coding(system: str, code: str) -> dict[str, Any]:
+    return {"coding": [{"system": system, "code": code}]}

@@ -1,0 +1,1 @@
+"""Proving who asks: registered clients, their assertions, the hub's access tokens."""

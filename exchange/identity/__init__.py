@@ -1,0 +1,1 @@
+"""One person, many records: which source patient records are of one person."""

@@ -1,0 +1,120 @@
+"""The cross-reference: source patient records that share a `person` are of one person.
+
+Spec:    IHE ITI PIXm (patient cross-reference); docs/decisions/0010-linking-records.md.
+Leaves:  the verdict on a pair to linkage.
+
+Links are logical: linking and unlinking change this table only, never a resource.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from typing import Any, Final
+
+from exchange.fhir.definitions import type_code
+from exchange.fhir.resource import parse as parse_resource
+from exchange.identity.demographics import Demographics, demographics
+from exchange.identity.linkage import RULE, judge
+from exchange.store.session import Transaction
+from exchange.store.versions import COLUMNS, opened
+
+MOST_CANDIDATES: Final = 50
+
+# Two records of one person that arrive at the same moment wait for each other on their documents' locks.
+CANDIDATES: Final = f"""
+SELECT pg_advisory_xact_lock(place) FROM (SELECT DISTINCT unnest(%(hashes)s::bigint[]) AS place ORDER BY 1) ordered;
+SELECT {COLUMNS}, p.person FROM (
+  SELECT DISTINCT k.compartment FROM identity_key k
+  WHERE k.hash = ANY(%(hashes)s::bigint[]) AND k.compartment <> %(compartment)s LIMIT %(limit)s) k
+JOIN patient_record p ON p.compartment = k.compartment
+JOIN resource r ON r.compartment = k.compartment AND r.type = %(type)s AND r.id = p.patient_id AND NOT r.is_deleted"""  # noqa: S608
+
+STORE: Final = """
+DELETE FROM identity_key WHERE compartment = %(compartment)s AND hash <> ALL(%(hashes)s::bigint[]);
+INSERT INTO identity_key (hash, compartment)
+SELECT h, %(compartment)s FROM unnest(%(hashes)s::bigint[]) h
+WHERE NOT EXISTS (SELECT 1 FROM identity_key k WHERE k.compartment = %(compartment)s AND k.hash = h);
+INSERT INTO patient_record (compartment, custodian, person, patient_id, linked_by)
+VALUES (%(compartment)s, %(custodian)s, %(person)s, %(patient_id)s, %(linked_by)s)
+ON CONFLICT (compartment) DO UPDATE SET person = excluded.person, linked_by = excluded.linked_by"""
+
+CURRENT: Final = """
+SELECT p.person, p.linked_by, (SELECT count(*) FROM patient_record o WHERE o.person = p.person)
+FROM patient_record p WHERE p.compartment = %s"""
+
+MERGE: Final = "UPDATE patient_record SET person = %(person)s WHERE person = ANY(%(others)s::bigint[])"
+
+REVIEW: Final = """
+INSERT INTO linkage_review (compartment, candidate, reason, noted_at)
+VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING"""
+
+OWNERS: Final = "SELECT compartment, custodian FROM patient_record WHERE compartment = ANY(%s::bigint[])"
+
+
+def owners(transaction: Transaction, compartments: Iterable[int]) -> dict[int, int]:
+    """The custodian of each existing record among the compartments."""
+    asked = sorted(set(compartments))
+    return dict(transaction.rows(OWNERS, (asked,))) if asked else {}  # type: ignore[arg-type]
+
+
+def register(transaction: Transaction, compartment: int, custodian: int, patient: dict[str, Any]) -> None:
+    """Enter a new or changed Patient, link it where the evidence is certain, note pairs for review.
+
+    Needs no Permit: candidates' demographics are compared in memory and never leave this function.
+    """
+    described = demographics(patient)
+    value = transaction.crypto.blind_index.value
+    hashes = sorted(value(f"identity|{kind}|{number}") for kind, number in described.documents)
+    persons: list[int] = []
+    if hashes:
+        rows = transaction.rows(
+            CANDIDATES,
+            {"hashes": hashes, "compartment": compartment, "type": type_code("Patient"), "limit": MOST_CANDIDATES},
+        )
+        persons = _judge_all(transaction, compartment, described, rows)
+    current = transaction.rows(CURRENT, (compartment,))
+    person, linked_by = _person(compartment, current, persons)
+    others = sorted(set(persons) - {person})
+    if others:
+        transaction.run(MERGE, {"person": person, "others": others})
+    transaction.run(
+        STORE,
+        {
+            "hashes": hashes,
+            "compartment": compartment,
+            "custodian": custodian,
+            "person": person,
+            "patient_id": patient["id"],
+            "linked_by": linked_by,
+        },
+    )
+
+
+def _judge_all(
+    transaction: Transaction, compartment: int, described: Demographics, rows: list[tuple[Any, ...]]
+) -> list[int]:
+    """The persons that the record is certainly of; possible ones are noted for review."""
+    persons = []
+    versions = opened(transaction, [row[:-1] for row in rows])
+    for version, row in zip(versions, rows, strict=True):
+        verdict, reason = judge(described, demographics(parse_resource(version.text)))
+        if verdict == "certain":
+            persons.append(row[-1])
+        elif verdict == "possible":
+            pair = sorted((compartment, version.compartment))
+            transaction.run(REVIEW, (*pair, reason, transaction.now))
+    return persons
+
+
+def _person(compartment: int, current: list[tuple[Any, ...]], persons: list[int]) -> tuple[int, str]:
+    """The person to enter a record under, and the rule: keep what stands, join what is certain, leave what is not."""
+    if persons:
+        return min(persons), RULE
+    if not current:
+        return compartment, ""
+    person, linked_by, shared = current[0]
+    if linked_by == RULE and shared > 1:
+        # The record was changed and agrees with nobody any more: it leaves, and nobody else moves.
+        return secrets.randbits(62) + 1, ""
+    return person, linked_by

@@ -1,0 +1,199 @@
+"""The spine: every act is decided, run, enforced, audited and committed here, and nowhere else.
+
+Spec:    docs/decisions/0005-one-act-one-event.md.
+Leaves:  methods, paths and status codes to the doors.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final
+
+from psycopg2 import Error as DatabaseError
+
+from exchange.audit.log import append_and_commit
+from exchange.audit.seal import Sealed, seal_log
+from exchange.authentication.assertion import ALGORITHMS as ASSERTION_ALGORITHMS
+from exchange.authentication.assertion import ASSERTION_TYPE, RefusedAssertion
+from exchange.authentication.bearer_token import BearerTokens, Issued, issue
+from exchange.consent.decision import decide
+from exchange.consent.enforcement import enforce
+from exchange.consent.rules_store import record_rules
+from exchange.interactions.act import Act
+from exchange.interactions.capabilities import capability_statement
+from exchange.interactions.create import Create
+from exchange.interactions.history import History
+from exchange.interactions.read import Read
+from exchange.interactions.search import Search
+from exchange.interactions.transaction import Entry, TransactionBundle, parse_entries
+from exchange.interactions.update import Delete, Update
+from exchange.interactions.vread import VersionRead
+from exchange.operations.everything import Everything
+from exchange.problems import Conflict, NotSupported, Problem, Unauthenticated, Unavailable
+from exchange.request import Answer, Request
+from exchange.requester import Requester
+from exchange.store.session import RETRIED, Store, Transaction
+
+LOG: Final = logging.getLogger("exchange.perform")
+TRIES: Final = 4
+
+ACTS: Final[dict[str, Callable[[Request, Requester], Act]]] = {
+    "read": Read,
+    "vread": VersionRead,
+    "update": Update,
+    "delete": Delete,
+    "create": Create,
+    "history-instance": History,
+    "search-type": Search,
+    "transaction": TransactionBundle,
+}
+OPERATIONS: Final[dict[str, Callable[[Request, Requester], Act]]] = {"everything": Everything}
+
+
+class Spine:
+    """One process's way into the hub."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._tokens = BearerTokens(store)
+
+    def requester(self, authorization: str, request: Request) -> Requester:
+        """Who asks. Raises: Unauthenticated - the refusal is in the audit log before it is answered."""
+        try:
+            return self._tokens.requester(authorization)
+        except Unauthenticated as refused:
+            self._record(request, None, "", refused)
+            raise
+
+    def perform(self, request: Request, requester: Requester) -> Answer:
+        """Do one act: all of it, or nothing; either way with its audit event durable before the answer."""
+        if request.interaction == "batch":
+            return self._batch(request, requester)
+        try:
+            return self._tried(request, requester)
+        except Problem as problem:
+            if not isinstance(problem, Unavailable):
+                self._record(request, requester, getattr(problem, "reason", ""), problem)
+            raise
+
+    def _tried(self, request: Request, requester: Requester) -> Answer:
+        """Try again where two writers met."""
+        for attempt in range(TRIES):
+            try:
+                return self._once(request, requester)
+            except RETRIED:
+                LOG.info("E-201 two writers met; attempt %d", attempt + 1)
+                time.sleep(random.uniform(0.005, 0.03) * (attempt + 1))  # noqa: S311 - jitter, no secret
+        raise Conflict("another request changed the same resource; try again")
+
+    def _once(self, request: Request, requester: Requester) -> Answer:
+        act = _act(request, requester)
+        with self._store.transaction() as transaction:
+            # 1. Decide.
+            permit = decide(transaction, requester, act.need)
+            # 2. Act within the permit's reach.
+            answer = act.run(transaction, permit)
+            # 3. Hold the answer against the permit.
+            enforce(permit, answer)
+            # 4. What a new Consent says counts from this transaction on.
+            if answer.written:
+                record_rules(transaction, answer.written)
+            # 5. Audit and commit, in one round trip.
+            append_and_commit(transaction, request, requester, answer.touched, permit.reason)
+        return answer
+
+    def _batch(self, request: Request, requester: Requester) -> Answer:
+        """batch: each entry an act of its own, decided and audited alone.
+
+        Spec: https://hl7.org/fhir/R4/http.html#batch
+        """
+        entries: list[Answer | Problem] = []
+        for entry in parse_entries(request.body, "batch"):
+            try:
+                entries.append(self.perform(_entry_request(entry, request), requester))
+            except Problem as problem:
+                entries.append(problem)
+        return Answer(entries=entries)
+
+    def capabilities(self) -> bytes:
+        """The CapabilityStatement: open to everybody."""
+        return capability_statement()
+
+    def grant_token(self, assertion: str, scope: str, token_url: str, request: Request) -> Issued:
+        """An access token for a client assertion; granted or refused, the log has it.
+
+        Raises: RefusedAssertion, InvalidScope.
+        """
+        try:
+            with self._store.transaction() as transaction:
+                issued = issue(transaction, assertion, scope, token_url)
+                append_and_commit(transaction, request, issued.requester, (), "token issued")
+                return issued
+        except Unauthenticated as refused:
+            reason = refused.reason if isinstance(refused, RefusedAssertion) else "scope"
+            self._record(request, None, f"token refused: {reason}", refused)
+            raise
+
+    def operate(self, described: str, act: Callable[[Transaction], None]) -> None:
+        """An operator's act at the command line, with its event in the same transaction."""
+        request = Request(interaction="operation", operation="operate", described=f"exchange {described}")
+        with self._store.transaction() as transaction:
+            act(transaction)
+            append_and_commit(transaction, request, None, (), "operator")
+
+    def seal_audit_log(self) -> Sealed:
+        """Give committed events their places in the Merkle tree."""
+        with self._store.transaction() as transaction:
+            sealed = seal_log(transaction)
+            transaction.commit()
+            return sealed
+
+    def is_ready(self) -> bool:
+        """Whether the database answers."""
+        try:
+            with self._store.transaction() as transaction:
+                return bool(transaction.rows("SELECT 1"))
+        except (Problem, DatabaseError):
+            return False
+
+    def _record(self, request: Request, requester: Requester | None, reason: str, problem: Problem) -> None:
+        """Audit a refusal in a transaction of its own. Where even that fails, the answer is that failure."""
+        with self._store.transaction() as transaction:
+            append_and_commit(transaction, request, requester, (), reason, problem)
+
+
+def _act(request: Request, requester: Requester) -> Act:
+    if request.interaction == "operation":
+        made = OPERATIONS.get(request.operation)
+        if made is None:
+            raise NotSupported("there is no such operation", "http.url")
+        return made(request, requester)
+    return ACTS[request.interaction](request, requester)
+
+
+def _entry_request(entry: Entry, outer: Request) -> Request:
+    """The request that one batch entry stands for."""
+    kinds: dict[str, Any] = {"POST": "create", "PUT": "update", "DELETE": "delete"}
+    request = replace(
+        outer,
+        body=b"",
+        interaction=kinds.get(entry.method, "read" if entry.resource_id else "search-type"),
+        resource_type=entry.resource_type,
+        resource_id=entry.resource_id,
+        resource=entry.resource,
+        query=entry.query,
+        if_match=entry.if_match,
+        if_none_match=entry.if_none_match,
+        if_none_exist=entry.if_none_exist,
+        described=f"{outer.described} [{entry.number}] {entry.method} {entry.resource_type}",
+    )
+    if entry.method not in ("GET", *kinds):
+        raise NotSupported("a batch here takes GET, POST, PUT and DELETE", f"{entry.place}.request.method")
+    return request
+
+
+__all__ = ["ASSERTION_ALGORITHMS", "ASSERTION_TYPE", "Spine"]

@@ -1,0 +1,1 @@
+"""The FHIR door: HTTP in, requests to the spine, HTTP out."""

@@ -1,0 +1,146 @@
+"""The routes, one table in the order of FHIR's http page, and what they share.
+
+Spec:    https://hl7.org/fhir/R4/http.html
+Leaves:  everything behind a request to perform.
+
+Routes are `def`: they run in the process's few threads, since psycopg2 blocks (docs/decisions/0003-blocking-calls.md).
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Annotated, Final
+from urllib.parse import parse_qsl
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from exchange.fhir.definitions import is_resource_type
+from exchange.perform import Spine
+from exchange.problems import NotFound, NotSupported, Problem, TooCostly
+from exchange.request import Interaction
+from exchange.request import Request as Asked
+from exchange.rest import negotiation
+from exchange.rest.outcome import FHIR_JSON, answer_response, problem_response
+from exchange.settings import settings
+
+LOG: Final = logging.getLogger("exchange.rest")
+
+ROUTES: Final[tuple[tuple[str, str, Interaction], ...]] = (
+    ("GET", "/{resource_type}/{resource_id}", "read"),
+    ("HEAD", "/{resource_type}/{resource_id}", "read"),
+    ("GET", "/{resource_type}/{resource_id}/_history/{version_id}", "vread"),
+    ("PUT", "/{resource_type}/{resource_id}", "update"),
+    ("DELETE", "/{resource_type}/{resource_id}", "delete"),
+    ("POST", "/{resource_type}", "create"),
+    ("GET", "/{resource_type}", "search-type"),
+    ("HEAD", "/{resource_type}", "search-type"),
+    ("POST", "/{resource_type}/_search", "search-type"),
+    ("GET", "/{resource_type}/{resource_id}/_history", "history-instance"),
+    ("GET", "/{resource_type}/{resource_id}/${operation}", "operation"),
+    ("POST", "", "transaction"),
+)
+"""Method, path below the FHIR base, interaction. Open routes stand in `open_routes` and app."""
+
+_BATCH: Final = re.compile(rb'"type"\s*:\s*"batch"')
+"""A Bundle of type batch; the parse that follows refuses what only looks like one."""
+
+router: Final = APIRouter(prefix="/fhir")
+
+
+async def bounded_body(request: Request) -> bytes:
+    """The request's body. Raises: TooCostly - longer than the hub takes, told before it is read whole."""
+    if request.method in ("GET", "HEAD", "DELETE"):
+        return b""
+    most = settings().max_body_bytes
+    told = request.headers.get("content-length", "0")
+    if told.isdigit() and int(told) > most:
+        raise TooCostly("the body is larger than this hub takes")
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > most:
+            raise TooCostly("the body is larger than this hub takes")
+        parts.append(part)
+    return b"".join(parts)
+
+
+Body = Annotated[bytes, Depends(bounded_body)]
+
+
+@router.get("/metadata", tags=["open"])
+def metadata(request: Request) -> Response:
+    """The CapabilityStatement; open to everybody."""
+    spine: Spine = request.app.state.spine
+    return Response(spine.capabilities(), media_type=FHIR_JSON)
+
+
+def _add(method: str, path: str, interaction: Interaction) -> None:
+    def route(request: Request, body: Body) -> Response:
+        return answer(request, body, interaction)
+
+    route.__name__ = f"{interaction}_{method.lower()}".replace("-", "_")
+    route.__doc__ = f"FHIR {interaction}."
+    router.add_api_route(path, route, methods=[method], tags=["fhir"], response_class=Response)
+
+
+def answer(request: Request, body: bytes, interaction: Interaction) -> Response:
+    """Turn an HTTP request into an act, and its answer or problem into a response."""
+    spine: Spine = request.app.state.spine
+    headers = request.headers
+    asked = _asked(request, body, interaction)
+    try:
+        # 1. Who asks: nothing else is looked at before.
+        requester = spine.requester(headers.get("authorization", ""), asked)
+        # 2. What is asked.
+        parameters = request.path_params
+        if asked.interaction not in ("transaction", "batch") and not is_resource_type(asked.resource_type):
+            raise NotFound("there is no such resource type")
+        negotiation.require_bounded(request.url.query)
+        negotiation.require_json_answer(headers, asked.query)
+        if request.method in ("POST", "PUT") and not request.url.path.endswith("/_search"):
+            negotiation.require_json_body(headers)
+        if "operation" not in parameters and asked.resource_id.startswith("$"):
+            raise NotSupported("there is no such operation", "http.url")
+        # 3. The act.
+        done = spine.perform(asked, requester)
+    except Problem as problem:
+        return problem_response(problem)
+    is_pretty = any(pair == ("_pretty", "true") for pair in asked.query)
+    return answer_response(
+        done,
+        is_pretty=is_pretty,
+        prefer=negotiation.prefer_return(headers),
+        if_none_match=headers.get("if-none-match"),
+    )
+
+
+def _asked(request: Request, body: bytes, interaction: Interaction) -> Asked:
+    headers, parameters = request.headers, request.path_params
+    pairs = parse_qsl(request.url.query, keep_blank_values=True)
+    described = f"{request.method} {request.url.path}" + (f"?{request.url.query}" if request.url.query else "")
+    if request.url.path.endswith("/_search"):
+        described += " " + body.decode("utf-8", "replace")[: negotiation.MAX_QUERY_BYTES]
+        pairs += parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
+    if interaction == "transaction" and _BATCH.search(body):
+        interaction = "batch"
+    return Asked(
+        interaction=interaction,
+        resource_type=parameters.get("resource_type", ""),
+        resource_id=parameters.get("resource_id", ""),
+        version_id=parameters.get("version_id", ""),
+        operation=parameters.get("operation", ""),
+        query=tuple(pairs),
+        body=body,
+        if_match=headers.get("if-match"),
+        if_none_match=headers.get("if-none-match"),
+        if_none_exist=headers.get("if-none-exist"),
+        is_lenient=negotiation.is_lenient(headers),
+        request_id=negotiation.request_id(headers),
+        described=described[: negotiation.MAX_QUERY_BYTES],
+    )
+
+
+for _method, _path, _interaction in ROUTES:
+    _add(_method, _path, _interaction)
