@@ -3,8 +3,8 @@
 Spec:    docs/adapters.md, "Commands" and "Exit codes".
 Leaves:  all work to the cycle.
 
-Exit codes: 0 done · 2 the site file or the command is wrong · 3 records still wait to be sent · 4 no client key
-· 5 another adapter runs on this site · 6 the outbox is damaged, or the disk is full · 7 the source cannot be read.
+Exit codes: 0 done; 2 the site file or the command is wrong; 3 records still wait to be sent; 4 no client key;
+5 another adapter runs on this site; 6 the outbox is damaged, or the disk is full; 7 the source is unreadable.
 """
 
 from __future__ import annotations
@@ -35,9 +35,7 @@ from adapters.settings import Settings, SettingsError, read_settings
 from adapters.source_record import Mapped, Refused
 from adapters.source_record.bundle import encode
 
-app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Adaptador de Chasqui: lee, convierte y entrega."
-)
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Lee, convierte y entrega.")
 quarantine = typer.Typer(no_args_is_help=True, help="Lo que espera a una persona.")
 app.add_typer(quarantine, name="quarantine")
 
@@ -69,27 +67,19 @@ def main() -> None:
         _say(str(error))
         sys.exit(BAD_SITE)
     except ClientKeyMissing:
-        _say(
-            "A-131 No hay clave del cliente. Ejecute `adapter keys SITE` y entregue el resultado a la región."
-        )
+        _say("A-131 No hay clave del cliente. Ejecute `adapter keys SITE` y entréguela a la región.")
         sys.exit(NO_KEY)
     except AlreadyRunning:
-        _say("A-132 Ya hay un adaptador en marcha para este establecimiento. Deténgalo primero.")
+        _say("A-132 Ya hay un adaptador en marcha para este sitio. Deténgalo primero.")
         sys.exit(RUNNING)
     except OutboxFull:
-        _say(
-            "A-501 No queda espacio en disco: no se aceptan más registros. Libere espacio y vuelva a ejecutar."
-        )
+        _say("A-501 No queda espacio en disco: no se aceptan registros. Libere espacio.")
         sys.exit(OUTBOX)
     except OutboxDamaged:
-        _say(
-            "A-504 La bandeja de salida o su clave están dañadas. No borre nada y llame al soporte de la región."
-        )
+        _say("A-504 La bandeja de salida o su clave están dañadas. No borre nada y llame a la región.")
         sys.exit(OUTBOX)
     except OSError as error:
-        _say(
-            f"A-502 No se puede leer o abrir lo que indica el archivo: {error.strerror}. Revise carpetas y puertos."
-        )
+        _say(f"A-502 No se puede leer o abrir: {error.strerror}. Revise carpetas y puertos.")
         sys.exit(SOURCE)
 
 
@@ -126,9 +116,8 @@ def check_config(site: Site) -> None:
     if folder is not None and not settings.is_listener and not folder.is_dir():
         _say(f"A-124 No existe la carpeta {escape(str(folder))}. Revise [source] folder.")
         raise typer.Exit(BAD_SITE)
-    print(
-        f"A-100 {site.name} está bien: {settings.facility_name} ({settings.renipress}), {settings.source_kind}."
-    )
+    facility = f"{settings.facility_name} ({settings.renipress})"
+    print(f"A-100 {site.name} está bien: {facility}, {settings.source_kind}.")
     if not (settings.data_folder / KEY_FILE).exists():
         print("A-131 Falta la clave del cliente: ejecute `adapter keys`.")
 
@@ -152,9 +141,9 @@ def dry_run(site: Site) -> None:
         table.add_row(name, str(count))
     _out.print(table)
     for code, count in reasons.most_common():
-        _out.print(f"{code} × {count}: {escape(texts[code])}")
+        _out.print(f"{code} (x{count}): {escape(texts[code])}")
     for (name, code), count in unmapped.most_common(20):
-        _out.print(f"sin traducción × {count}: {escape(name)} {escape(code)}")
+        _out.print(f"sin traducción (x{count}): {escape(name)} {escape(code)}")
 
 
 @app.command()
@@ -195,16 +184,17 @@ def status(
     labels = {
         "pending": "Por enviar", "applied": "Aplicados en el hub", "quarantined": "En cuarentena",
         "parked": "Detenidos tras uno en cuarentena", "oldest": "El más antiguo por enviar",
-        "last_received_at": "Última entrada", "last_applied_at": "Última salida", "disk_used_percent": "Disco usado %",
+        "last_received_at": "Última entrada", "last_applied_at": "Última salida",
+        "disk_used_percent": "Disco usado %",
     }  # fmt: skip
     table = Table("", "", show_header=False, title=f"{settings.facility_name} ({settings.renipress})")
     for key, label in labels.items():
         table.add_row(label, "—" if found[key] is None else str(found[key]))
     _out.print(table)
     for item in found["quarantine_reasons"]:
-        _out.print(f"cuarentena × {item['times']}: {item['code']} ({item['reason_class']})")
+        _out.print(f"cuarentena (x{item['times']}): {item['code']} ({item['reason_class']})")
     for item in found["unmapped_codes"][:10]:
-        _out.print(f"sin traducción × {item['times']}: {escape(item['table'])} {escape(item['code'])}")
+        _out.print(f"sin traducción (x{item['times']}): {escape(item['table'])} {escape(item['code'])}")
 
 
 @app.command()

@@ -16,7 +16,17 @@ from adapters.primary.trama import Visit, bad_row, visits
 from adapters.primary.visit import map_visit
 from adapters.source_record import Outcome, Refusal, Refused, SourceRecord
 
-__all__ = ["Masters", "Post", "Skipped", "Table", "map_patients", "map_record", "map_trama", "read_table"]
+__all__ = [
+    "Masters",
+    "Post",
+    "Skipped",
+    "Table",
+    "is_single_row",
+    "map_patients",
+    "map_record",
+    "map_trama",
+    "read_table",
+]
 
 
 @dataclass(slots=True)
@@ -59,6 +69,11 @@ def map_record(post: Post, masters: Masters, record: SourceRecord) -> Outcome:
         return _in_its_place(record, outcomes[0])
     text = "El registro ya no se puede interpretar por sí solo. Corríjalo en el HIS y vuelva a exportar."
     return Refused(record, Refusal("mapping", "A-259", text))
+
+
+def is_single_row(record: SourceRecord) -> bool:
+    """Whether a record is a row that was set aside alone, not a whole visit or patient."""
+    return record.natural_key.startswith("fila|")
 
 
 def _in_its_place(record: SourceRecord, outcome: Outcome) -> Outcome:

@@ -89,7 +89,7 @@ def _foreign(post: Post, masters: Masters, row: Row, place: str) -> Refusal | No
         text = "El código de establecimiento no se reconoce. Agréguelo a internal_ids o al maestro."
         return Refusal("mapping", "A-258", text, location=place)
     if found != post.origin.renipress:
-        text = "La fila es de otro establecimiento, o su Id_Establecimiento es interno del HIS y falta en el maestro."
+        text = "La fila es de otro establecimiento, o su código interno del HIS falta en el maestro."
         return Refusal("mapping", "A-258", text, location=place)
     return None
 

@@ -15,6 +15,7 @@ from adapters.tertiary.gather import Gathered
 from adapters.tertiary.xml import Element
 
 _ACT = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
+_NULL = "http://terminology.hl7.org/CodeSystem/v3-NullFlavor"
 _CLASSES = frozenset({"AMB", "EMER", "FLD", "HH", "IMP", "ACUTE", "NONAC", "OBSENC", "PRENC", "SS", "VR"})
 
 
@@ -74,12 +75,9 @@ def _encounter(gathered: Gathered, root: Element) -> Resource | None:
     began = source.moment("effectiveTime", gathered.zone)
     encounter["status"] = "finished" if ended else "unknown"
     act = code.get("code") if code else ""
-    encounter["class"] = {
-        "system": _ACT,
-        "code": act if act in _CLASSES else "AMB" if began and not ended else "IMP",
-    }
-    if act not in _CLASSES:
-        encounter["class"] = {"system": "http://terminology.hl7.org/CodeSystem/v3-NullFlavor", "code": "UNK"}
+    encounter["class"] = (
+        {"system": _ACT, "code": act} if act in _CLASSES else {"system": _NULL, "code": "UNK"}
+    )
     if code is not None and (kind := gathered.coded(encounter, code, "encounter-type")):
         encounter["type"] = [kind]
     encounter["subject"] = gathered.subject()

@@ -32,6 +32,7 @@ _SYSTEMS: Final = {
     "2.16.840.1.113883.6.73": "http://www.whocc.no/atc",
     "2.16.840.1.113883.3.26.1.1": "http://ncicb.nci.nih.gov/xml/owl/EVS/Thesaurus.owl",
     "2.16.840.1.113883.4.9": "http://fdasis.nlm.nih.gov",
+    "2.16.840.1.113883.5.4": "http://terminology.hl7.org/CodeSystem/v3-ActCode",
     "2.16.840.1.113883.5.83": "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation",
 }
 _OID: Final = re.compile(r"^[0-2](\.(0|[1-9]\d*))+$")

@@ -31,6 +31,8 @@ _DOCUMENT_ROOTS: Final = {
     DNI_SYSTEM.removeprefix("urn:oid:"): "dni",
     PASSPORT_SYSTEM.removeprefix("urn:oid:"): "passport",
 }
+_BIRTH_ORDER: Final = "{urn:hl7-org:sdtc}multipleBirthOrderNumber"
+_MOST_CHILDREN: Final = 20
 _OID: Final = re.compile(r"^[0-2](\.(0|[1-9]\d*))+$")
 
 
@@ -60,6 +62,10 @@ def person(institute: Institute, root: Element) -> tuple[str, Resource]:
         birth = as_date(compact_moment(born.get("value"), institute.zone)) if born else None
     resource = patient(institute.origin, key, identifiers, name, gender, birth)
     managing = resource.pop("managingOrganization")
+    node = who.node.find(_BIRTH_ORDER) if who is not None else None
+    order = node.get("value", "") if node is not None else ""
+    if order.isdigit() and 0 < int(order) <= _MOST_CHILDREN:
+        resource["multipleBirthInteger"] = int(order)
     telecom = [item for source in role.all("telecom") if (item := _telecom(source))]
     if telecom:
         resource["telecom"] = telecom

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import fcntl
 import logging
-import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,31 +19,24 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from adapters.code_map import read_code_tables
+from adapters.cycle.mapping import Mapping
 from adapters.hl7v2.acknowledgement import acknowledge
-from adapters.hl7v2.framing import END, START, Frame
-from adapters.hl7v2.message import Message, UnreadableMessage, parse
+from adapters.hl7v2.framing import Frame
 from adapters.outbox import Outbox
 from adapters.outbox.sealing import OutboxFull, make_data_folder
-from adapters.primary import Masters, Post, Skipped, map_patients, map_record, map_trama
+from adapters.primary import Masters, Skipped, is_single_row
 from adapters.primary.tables import Table, read_table
 from adapters.readers.folder import StableFile, stable_files
 from adapters.readers.mllp import MllpListener, NotTaken
-from adapters.secondary import map_message
-from adapters.secondary.gather import Hospital
 from adapters.sender import Retry, Sender
 from adapters.sender.client_key import read_client_key
 from adapters.sender.hub import HubClient
 from adapters.settings import Settings
-from adapters.source_record import Mapped, Origin, Outcome, Refusal, Refused, SourceRecord
-from adapters.source_record.moment import file_instant, now_instant
-from adapters.tertiary import Institute, map_document
+from adapters.source_record import Mapped, Outcome, Refusal, Refused, SourceRecord
 
 _log = logging.getLogger("adapters.cycle")
 _COMMIT_RECORDS: Final = 200
 _MAX_FILE_BYTES: Final = 500_000_000
-_MESSAGE_START: Final = re.compile(rb"(?:^|(?<=[\r\n]))(?=MSH[^A-Za-z0-9\s])")
-_BATCH_LINES: Final = re.compile(rb"(?:^|(?<=[\r\n]))(?:FHS|BHS|BTS|FTS)[^\r\n]*[\r\n]*")
 _PATIENT_NOT_IN_MASTER: Final = "A-262"
 _REJECTED_TYPES: Final = frozenset({"A-201", "A-202", "A-203", "A-204", "A-221"})
 
@@ -88,13 +80,24 @@ class Cycle:
 
     def _read_his(self, files: list[StableFile], stop: threading.Event | None) -> int:
         """Masters first, patients next, months last; a new master also repairs visits that waited for it."""
-        changed = [file for file in files if self._kinds.get(file.path, ("", ""))[0] != file.stamp]
-        if not changed:
+        if all(self._is_read(file) for file in files):
             return 0
-        count, has_new_patients = 0, False
-        tables: list[tuple[StableFile, Table, str]] = []
+        count = 0
+        tables = list(self._tables(files))
+        for kind in ("patients", "trama"):
+            for file, table, mark in tables:
+                if table.kind == kind and not (stop and stop.is_set()) and not self._is_taken(file):
+                    count += self._take_table(file, table, mark, stop)
+        return count
+
+    def _is_read(self, file: StableFile) -> bool:
+        stamp, kind = self._kinds.get(file.path, ("", ""))
+        return stamp == file.stamp and (kind not in {"patients", "trama"} or self._is_taken(file))
+
+    def _tables(self, files: list[StableFile]) -> Iterator[tuple[StableFile, Table, str]]:
+        """The tables that are new, and every master; what is in the masters is remembered on the way."""
         for file in files:
-            if file not in changed and self._kinds[file.path][1] in {"trama", "unknown"}:
+            if self._is_read(file) and self._kinds[file.path][1] in {"trama", "unknown"}:
                 continue
             content = _content(file)
             table = read_table(file.path.name, content) if content is not None else None
@@ -104,22 +107,18 @@ class Cycle:
                 self.outbox.tally("unknown_files")
                 continue
             self._masters.add(table)
-            tables.append((file, table, self.outbox.content_mark(content)))
-        for kind in ("patients", "trama"):
-            for file, table, mark in tables:
-                if table.kind != kind or (stop and stop.is_set()) or self._is_taken(file):
-                    continue
-                if not self._is_restated(file, mark):
-                    skipped = Skipped()
-                    count += self._accept(self.mapping.of_table(table, file, self._masters, skipped), stop)
-                    self.outbox.tally("group_activity_rows", skipped.group_activity_rows)
-                    has_new_patients |= kind == "patients"
-                if stop and stop.is_set():
-                    self._kinds.pop(file.path, None)
-                else:
-                    self.outbox.file_taken(file.path.name, file.stamp, mark)
-        if has_new_patients:
-            self.retry(code=_PATIENT_NOT_IN_MASTER)
+            yield file, table, self.outbox.content_mark(content)
+
+    def _take_table(self, file: StableFile, table: Table, mark: str, stop: threading.Event | None) -> int:
+        count = 0
+        if not self._is_restated(file, mark):
+            skipped = Skipped()
+            count = self._accept(self.mapping.of_table(table, file, self._masters, skipped), stop)
+            self.outbox.tally("group_activity_rows", skipped.group_activity_rows)
+            if table.kind == "patients":
+                self.retry(code=_PATIENT_NOT_IN_MASTER)
+        if not (stop and stop.is_set()):
+            self.outbox.file_taken(file.path.name, file.stamp, mark)
         return count
 
     def _is_taken(self, file: StableFile) -> bool:
@@ -172,11 +171,22 @@ class Cycle:
             if (numbers is not None and item["number"] not in numbers) or (code and item["code"] != code):
                 continue
             record = self.outbox.source_record(item["number"])
-            if record is not None and self.outbox.requeue(item["number"], self._again(record)):
+            if record is not None and self._put_back(item["number"], record):
                 freed += 1
             else:
                 stayed += 1
         return freed, stayed
+
+    def _put_back(self, number: int, record: SourceRecord) -> bool:
+        """Queue a record again; for a single row of HIS, part of a visit, its files are read anew instead."""
+        outcome = self._again(record)
+        if not is_single_row(record):
+            return self.outbox.requeue(number, outcome)
+        if isinstance(outcome, Refused) and outcome.refusal.code != _PATIENT_NOT_IN_MASTER:
+            return self.outbox.requeue(number, outcome)
+        self.outbox.discard(number)
+        self.outbox.forget_files()
+        return True
 
     def _again(self, record: SourceRecord) -> Outcome:
         if self.settings.source_kind == "his-trama" and not self._masters.patients:
@@ -256,95 +266,6 @@ class Cycle:
             except OSError:
                 _log.warning("A-502 source folder cannot be read: trying again")
             stop.wait(self.settings.poll_seconds)
-
-
-class Mapping:
-    """The one mapper that a site's kind of source needs, and the guard around it."""
-
-    def __init__(self, settings: Settings) -> None:
-        origin = Origin(settings.renipress, settings.id_prefix, settings.source_system)
-        codes = read_code_tables(settings.code_folder)
-        rules = settings.identifier_rules
-        self._kind = settings.source_kind
-        self._post = Post(origin, settings.zone, codes, settings.internal_ids)
-        self._hospital = Hospital(origin, settings.zone, codes, rules, settings.surname_order)
-        self._institute = Institute(origin, settings.zone, codes, rules)
-        self._origin = origin
-
-    def of_file(self, file: StableFile, content: bytes) -> Iterator[Outcome]:
-        """The outcomes of a file of messages, or of one document."""
-        received_at = file_instant(file.modified_at)
-        if self._kind == "ccda-folder":
-            yield self._guarded(
-                lambda: map_document(self._institute, content, received_at, file.path.name), content
-            )
-            return
-        for number, raw in enumerate(split_messages(content), 1):
-            yield self.of_message(raw, f"{file.path.name}:{number}", received_at)[1]
-
-    def of_table(
-        self, table: Table, file: StableFile, masters: Masters, skipped: Skipped
-    ) -> Iterator[Outcome]:
-        """The outcomes of an HIS table."""
-        file_time = file_instant(file.modified_at)
-        if table.kind == "patients":
-            return map_patients(self._post, table, file_time)
-        return map_trama(self._post, masters, table, file_time, skipped)
-
-    def of_message(self, raw: bytes, location: str, received_at: str = "") -> tuple[Message | None, Outcome]:
-        """A v2 message, if it can be read, and its outcome."""
-        try:
-            message = parse(raw)
-        except UnreadableMessage:
-            message = None
-        at = received_at or now_instant()
-        return message, self._guarded(lambda: map_message(self._hospital, raw, at, location, message), raw)
-
-    def of_record(self, record: SourceRecord, masters: Masters) -> Outcome:
-        """A quarantined record, mapped again."""
-        if self._kind == "his-trama":
-            return self._guarded(lambda: map_record(self._post, masters, record), record.original)
-        if self._kind == "ccda-folder":
-            again = lambda: map_document(
-                self._institute, record.original, record.received_at, record.location
-            )
-            return self._guarded(again, record.original)
-        return self._guarded(
-            lambda: map_message(self._hospital, record.original, record.received_at, record.location),
-            record.original,
-        )
-
-    def _guarded(self, read: Callable[[], Outcome], raw: bytes) -> Outcome:
-        """No record may stop the queue: a fault of ours is a reason for quarantine too."""
-        try:
-            return read()
-        except Exception:  # noqa: BLE001 - whatever it is, the bytes are kept and the next record is read
-            record = SourceRecord(
-                self._origin.renipress,
-                self._origin.system,
-                f"sin leer|{hash_name(raw)}",
-                "",
-                raw,
-                now_instant(),
-            )
-            _log.error("A-299 mapping failed message=%s", record.message_id)
-            text = (
-                "El adaptador no supo leer este registro. Envíe el número de mensaje al soporte de la región."
-            )
-            return Refused(record, Refusal("mapping", "A-299", text))
-
-
-def hash_name(raw: bytes) -> str:
-    """A name for bytes that have none."""
-    return SourceRecord("", "", "", "", raw, "").content_hash[:32]
-
-
-def split_messages(content: bytes) -> list[bytes]:
-    """The messages of a file: one or many, framed or not, with or without batch headers."""
-    bare = content.replace(START, b"").replace(END, b"")
-    bare = _BATCH_LINES.sub(b"", bare)
-    parts = [part for part in _MESSAGE_START.split(bare) if part.strip()]
-    return parts or [content]
 
 
 def preview(settings: Settings, path: Path | None) -> Iterator[Outcome]:
