@@ -30,7 +30,7 @@ from adapters.outbox.sealing import (
     read_or_make_key,
 )
 from adapters.source_record import Mapped, Outcome, Refusal, Refused, SourceRecord
-from adapters.source_record.bundle import encode
+from adapters.source_record.bundle import encode, without_targets
 from adapters.source_record.moment import now_instant
 
 _MEGABYTE: Final = 1_000_000
@@ -157,15 +157,17 @@ class Outbox:
     def _payload(self, mapped: Mapped) -> bytes:
         """The entries that travel: those that must not replace a richer version only the first time."""
         kept: list[WireEntry] = []
+        left_out: set[str] = set()
         for entry in mapped.entries:
             url = f"{entry.resource['resourceType']}/{entry.resource['id']}"
             resource_hash = self._seals.hash("resource", entry.known_as or url)
             if entry.only_if_absent and self._row(
                 "SELECT 1 FROM known WHERE resource_hash = ?", resource_hash
             ):
+                left_out.add(url)
                 continue
             self._run("INSERT OR IGNORE INTO known VALUES (?)", resource_hash)
-            kept.append(WireEntry(url, msgspec.Raw(encode(entry.resource))))
+            kept.append(WireEntry(url, msgspec.Raw(encode(without_targets(entry.resource, left_out)))))
         return msgspec.json.encode(kept)
 
     def _group(self, record: SourceRecord) -> str:

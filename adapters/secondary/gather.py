@@ -86,7 +86,8 @@ class Gathered:
             standards.append(self.codes.find(table, code))
         found = [item for item in standards if item is not None]
         original = Coding(self._local_system(system), code, text) if code else Coding("", "", text)
-        if any((item.system, item.code) == (original.system, original.code) for item in found):
+        is_cie10 = system.upper() in _CIE10_NAMES
+        if any(item.code == code and (is_cie10 or item.system == original.system) for item in found):
             original = Coding("", "", text or code)
         if not found and (code or text):
             self.unmapped.append((table, code or "(solo texto)"))

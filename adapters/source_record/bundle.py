@@ -6,7 +6,7 @@ Leaves:  the transaction Bundle around the entries to the sender.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Final
 
 import msgspec
@@ -46,6 +46,14 @@ def finish(
         meta["source"] = origin.identifier_system(origin.system)
     provenance = _provenance(origin, record, [entry.resource for entry in entries])
     return Mapped(record, (*entries, Entry(provenance)), tuple(unmapped))
+
+
+def without_targets(resource: Resource, left_out: Set[str]) -> Resource:
+    """A Provenance that does not speak of resources that stay behind; any other resource as it is."""
+    if resource["resourceType"] != "Provenance" or not left_out:
+        return resource
+    targets = [item for item in resource["target"] if item["reference"] not in left_out]
+    return {**resource, "target": targets or resource["target"]}
 
 
 def _provenance(origin: Origin, record: SourceRecord, resources: Sequence[Resource]) -> Resource:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+import json
+import os
+import re
+from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -13,7 +18,7 @@ from adapters.sender.client_key import make_client_key
 from adapters.sender.hub import HubClient
 from adapters.settings import Settings, read_settings
 from adapters.source_record import Entry, Mapped, Origin, SourceRecord
-from adapters.source_record.bundle import finish
+from adapters.source_record.bundle import encode, finish
 from tests.simulators.hub import HubSimulator
 
 LIMA = ZoneInfo("America/Lima")
@@ -107,3 +112,56 @@ def site(tmp_path, hub):
         return settings
 
     return make
+
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def as_fhir(outcome: Mapped) -> list[dict]:
+    """The entries as JSON says them, digits of decimals kept."""
+    return [json.loads(encode(entry.resource), parse_float=Decimal) for entry in outcome.entries]
+
+
+def check_golden(name: str, outcomes: list) -> None:
+    """Compare with the reviewed file beside the input; UPDATE_GOLDEN=1 writes it anew, to be read by eye."""
+    lines = []
+    for outcome in outcomes:
+        if isinstance(outcome, Mapped):
+            entries = [json.loads(encode(entry.resource)) for entry in outcome.entries]
+            lines.append({"record": outcome.record.natural_key, "entries": entries})
+        else:
+            lines.append({"record": outcome.record.natural_key, "refused": outcome.refusal.code, "text": outcome.refusal.text})
+    path = GOLDEN / f"{name}.fhir.json"
+    text = json.dumps(lines, ensure_ascii=False, indent=1) + "\n"
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.write_text(text, "utf-8")
+    assert path.read_text("utf-8") == text
+
+
+def check_valid(outcomes: list) -> int:
+    """Every resource is R4B by an independent model, every reference within its bundle or to a known place."""
+    count = 0
+    for outcome in outcomes:
+        if not isinstance(outcome, Mapped):
+            continue
+        ids = {f"{entry.resource['resourceType']}/{entry.resource['id']}" for entry in outcome.entries}
+        assert len(ids) == len(outcome.entries)
+        assert sum(entry.resource["resourceType"] == "Provenance" for entry in outcome.entries) == 1
+        for resource in as_fhir(outcome):
+            name = resource["resourceType"]
+            model = getattr(importlib.import_module(f"fhir.resources.R4B.{name.lower()}"), name)
+            model.model_validate(json.loads(json.dumps(resource, default=float)))
+            assert re.fullmatch(r"[A-Za-z0-9.-]{1,64}", resource["id"])
+            assert resource["meta"]["source"].startswith("urn:chasqui:ipress:")
+            for reference in references(resource):
+                known = reference in ids or reference.startswith(("Organization/ipress-", "Patient/"))
+                assert known, f"{name} points to {reference.partition('/')[0]} outside its bundle"
+            count += 1
+    return count
+
+
+def references(node) -> list[str]:
+    if isinstance(node, dict):
+        own = [node["reference"]] if isinstance(node.get("reference"), str) else []
+        return own + [item for value in node.values() for item in references(value)]
+    return [item for value in node for item in references(value)] if isinstance(node, list) else []
