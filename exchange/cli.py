@@ -27,7 +27,8 @@ from exchange.requester import ROLES, parse_scopes
 from exchange.settings import settings
 from exchange.worker.seal_audit_log import seal_until
 
-app = typer.Typer(help="Chasqui: the regional health-record exchange.", no_args_is_help=True, add_completion=False)
+app = typer.Typer(help="Chasqui: the regional health-record exchange.", no_args_is_help=True, add_completion=False,
+                  pretty_exceptions_enable=False)
 clients = typer.Typer(help="Register, list and suspend the systems that may ask.", no_args_is_help=True)
 audit = typer.Typer(help="Verify and seal the audit log.", no_args_is_help=True)
 keys = typer.Typer(help="The state of the hub's keys.", no_args_is_help=True)
@@ -107,6 +108,23 @@ def demo(
     from exchange.demo.demonstration import run
 
     sys.exit(run(people=people, seed=seed, is_once=once, folder=folder))
+
+
+@app.command("demo-token", hidden=True)
+def demo_token(
+    client_id: Annotated[str, typer.Argument(help="A client of the demonstration.")],
+    folder: Annotated[Path, typer.Option(help="Where the demonstration lives.")] = Path("var/demo"),
+) -> None:
+    """Print an access token of one of the demonstration's clients."""
+    from exchange.demo.client import FhirClient
+    from exchange.demo.demonstration import ASKING_SCOPE, AUDIT_SCOPE, FILING_SCOPE
+
+    scopes = {"administrator": AUDIT_SCOPE, "regional-hospital": ASKING_SCOPE}
+    key = folder / "clients" / f"{client_id}.pem"
+    if not key.exists():
+        out.print("The demonstration has no such client.")
+        raise typer.Exit(2)
+    print(FhirClient(settings().base_url, client_id, key, scopes.get(client_id, FILING_SCOPE)).token())
 
 
 @app.command()

@@ -38,7 +38,7 @@ _MIX: Final = (
 )
 _THOUSAND: Final = 1000
 _YEARS: Final = 8
-_GERESA: Final = "geresa-la-libertad"
+_GERESA: Final = "ipress-geresa"
 _HIS_FACILITY_SYSTEM: Final = "urn:chasqui:pe:his-establecimiento"
 _NETWORK_SYSTEM: Final = "urn:chasqui:pe:red"
 _MICRO_NETWORK_SYSTEM: Final = "urn:chasqui:pe:microred"
@@ -236,7 +236,7 @@ def organizations(region: Region) -> list[Json]:
     networks: list[Json] = [
         {
             "resourceType": "Organization",
-            "id": f"red-18-{code}",
+            "id": f"ipress-red-18-{code}",
             "identifier": [{"system": _NETWORK_SYSTEM, "value": f"18{code}"}],
             "active": True,
             "type": [
@@ -297,7 +297,7 @@ def _organization(facility: Facility) -> Json:
             }
         ],
         "partOf": {
-            "reference": f"Organization/red-18-{facility.network_code}",
+            "reference": f"Organization/ipress-red-18-{facility.network_code}",
             "display": f"RED DE SALUD {facility.network}",
         },
     }

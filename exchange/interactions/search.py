@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from urllib.parse import quote, urlencode
 
-from exchange.fhir.compartment import patient_parameters
 from exchange.fhir.definitions import type_name
 from exchange.interactions.bundle_text import NOTICE, bundle, entry
 from exchange.permit import DIRECTORY_TYPES, Permit
@@ -20,6 +19,7 @@ from exchange.requester import Requester
 from exchange.search import grammar, page, predicate
 from exchange.search.include import included
 from exchange.search.matches import find
+from exchange.search.reference import scoping_parameters
 from exchange.settings import settings
 from exchange.store.session import Transaction
 from exchange.store.versions import Version
@@ -31,7 +31,7 @@ class Search:
     def __init__(self, request: Request, requester: Requester) -> None:
         self.query = grammar.parse(request.resource_type, request.query, is_lenient=request.is_lenient)
         self.requester = requester
-        scoped = patient_parameters(request.resource_type) if request.resource_type != "Patient" else ()
+        scoped = scoping_parameters(request.resource_type)
         named = [(each, predicate.own_patient_criterion(each, scoped)) for each in self.query.criteria]
         self.scoping = [criterion for criterion, patients in named if patients]
         types = {each.source for each in self.query.includes if each.is_reverse}

@@ -34,8 +34,10 @@ WHERE r.compartment = ANY(%(places)s::bigint[]) AND r.type = %(type)s AND r.toke
   AND NOT r.is_deleted AND {where} LIMIT %(limit)s"""
 
 REVERSE_DIRECTORY: Final = """
-SELECT {columns} FROM token_entry t JOIN resource r ON r.id = t.id AND r.type = t.type AND r.compartment = t.compartment
-WHERE t.hash = ANY(%(hashes)s::bigint[]) AND t.type = %(type)s
+SELECT {columns} FROM (
+  SELECT DISTINCT t.compartment FROM token_entry t WHERE t.hash = ANY(%(hashes)s::bigint[])) t
+JOIN resource r ON r.compartment = t.compartment AND r.type = %(type)s
+WHERE r.tokens && %(hashes)s::bigint[]
   AND NOT r.is_deleted AND {where} LIMIT %(limit)s"""
 
 

@@ -18,7 +18,7 @@ from exchange.fhir.datatype import MAX_INSTANT, MIN_INSTANT
 from exchange.fhir.definitions import SearchParameter
 from exchange.fhir.path import extractor
 from exchange.search import date, reference, string, token
-from exchange.search.population import clinical_parameter, population_parameters
+from exchange.search.population import clinical_parameter, is_population_form, population_parameters
 from exchange.settings import settings
 from exchange.store.versions import BEGINNING, Index
 
@@ -61,8 +61,8 @@ def index(resource: dict[str, Any], own_patients: Collection[str], blind: BlindI
     clinical = clinical_parameter(resource_type)
     tokens: set[int] = set()
     found: set[int] = set()
+    scoping = reference.scoping_parameters(resource_type)
     ranges: list[int] = []
-    population_ranges: list[tuple[int, int, int]] = []
     clinical_at = BEGINNING
     for parameter, elements in extractor(resource_type)(resource):
         name = parameter.name
@@ -73,20 +73,18 @@ def index(resource: dict[str, Any], own_patients: Collection[str], blind: BlindI
             for fhir_type, value in elements:
                 for low, high in date.ranges(fhir_type, value, zone):
                     ranges += (number, low, high)
-                    if name in population:
-                        population_ranges.append((number, low, high))
                     if name == clinical and clinical_at == BEGINNING and MIN_INSTANT < low < MAX_INSTANT:
                         clinical_at = low
             continue
-        hashed = {
-            blind.value(hash_text(resource_type, name, form))
-            for fhir_type, value in elements
-            for form in forms_of(parameter, fhir_type, value, own_patients, fhir_url)
-        }
-        tokens |= hashed
-        if name in population:
-            found |= hashed
-    return Index(clinical_at, tokens, ranges, found, population_ranges)
+        own = own_patients if name in scoping else ()
+        is_populated = name in population
+        for fhir_type, value in elements:
+            for form in forms_of(parameter, fhir_type, value, own, fhir_url):
+                hashed = blind.value(hash_text(resource_type, name, form))
+                tokens.add(hashed)
+                if is_populated and is_population_form(name, form):
+                    found.add(hashed)
+    return Index(clinical_at, tokens, ranges, found)
 
 
 @cache

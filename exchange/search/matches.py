@@ -82,16 +82,14 @@ ORDER BY {order} LIMIT %(limit)s"""
 
 POPULATION: Final = """
 SELECT {columns}, r.clinical_at FROM (
-  SELECT DISTINCT t.compartment, t.id FROM token_entry t
-  WHERE t.hash = ANY(%(driver)s::bigint[]) AND t.type = %(type)s) t
-JOIN {table} r ON r.id = t.id AND r.type = %(type)s AND r.compartment = t.compartment
+  SELECT DISTINCT t.compartment FROM token_entry t WHERE t.hash = ANY(%(driver)s::bigint[])) t
+JOIN {table} r ON r.compartment = t.compartment AND r.type = %(type)s
 WHERE NOT r.is_deleted AND {where} ORDER BY {order} LIMIT %(limit)s"""
 
 ONE_HASH: Final = """
 SELECT {columns}, r.clinical_at FROM token_entry t
-JOIN {table} r ON r.id = t.id AND r.type = %(type)s AND r.compartment = t.compartment
-WHERE t.hash = %(one)s AND t.type = %(type)s
-  AND NOT r.is_deleted AND {where} ORDER BY {order} LIMIT %(limit)s"""
+JOIN {table} r ON r.compartment = t.compartment AND r.type = %(type)s
+WHERE t.hash = %(one)s AND NOT r.is_deleted AND {where} ORDER BY {order} LIMIT %(limit)s"""
 
 SCAN: Final = """
 SELECT {columns}, r.clinical_at FROM {table} r

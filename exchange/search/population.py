@@ -42,3 +42,8 @@ def clinical_parameter(resource_type: str) -> str:
     """The date parameter whose start orders a patient's slice; empty where a type has none."""
     known = search_parameters(resource_type)
     return next((name for name in _CLINICAL_DATES if name in known and known[name].kind == "date"), "")
+
+
+def is_population_form(name: str, form: str) -> bool:
+    """Whether a form of a populated parameter has a row: an identifier is found by system and value together."""
+    return name != "identifier" or not form.startswith("*|")

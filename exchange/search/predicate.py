@@ -19,7 +19,7 @@ from exchange.fhir.path import Element, extractor
 from exchange.search import date, reference, string, token
 from exchange.search.grammar import Criterion
 from exchange.search.index import SEALED_DATES, hash_text, parameter_number
-from exchange.search.population import population_parameters
+from exchange.search.population import is_population_form, population_parameters
 from exchange.settings import settings
 
 
@@ -53,6 +53,7 @@ def to_sql(criterion: Criterion, number: int, resource_type: str, blind: BlindIn
     if criterion.modifier == "not":
         return Predicate(f"NOT ({held})", parameters)
     is_populated = name in population_parameters(resource_type)
+    is_populated = is_populated and all(is_population_form(name, form) for form in forms)
     is_exact = criterion.parameter.kind != "string"
     return Predicate(held, parameters, is_exact, hashes if is_populated else [])
 

@@ -10,9 +10,12 @@ of a person then finds the same in every linked record.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from functools import cache
 from typing import Any, Final
 
+from exchange.fhir.compartment import patient_parameters
 from exchange.fhir.datatype import parse_reference
+from exchange.fhir.definitions import search_parameters
 from exchange.problems import NotSupported
 from exchange.search.escape import split_escaped, unescape
 
@@ -66,3 +69,16 @@ def wanted(text: str, name: str, modifier: str, targets: Collection[str], fhir_u
     if modifier and not form.startswith(modifier + "/"):
         raise NotSupported(f"'{name}:{modifier}' takes an id of that type", f"http.{name}")
     return [form]
+
+
+@cache
+def scoping_parameters(resource_type: str) -> frozenset[str]:
+    """The parameters whose Patient says in whose record a resource lies.
+
+    `patient` narrows one of the compartment's own parameters to Patients, and is not listed there for every type.
+    """
+    if resource_type == "Patient" or not patient_parameters(resource_type):
+        return frozenset()
+    known = search_parameters(resource_type)
+    named = {name for name in ("patient", "subject") if name in known and "Patient" in known[name].targets}
+    return frozenset(patient_parameters(resource_type)) | named

@@ -105,27 +105,9 @@ token_entry = Table(
     metadata,
     Column("hash", BigInteger, nullable=False),
     Column("compartment", BigInteger, nullable=False),
-    Column("type", SmallInteger, nullable=False),
-    Column("id", Text, nullable=False),
-    Index("token_entry_hash_idx", "hash", "compartment"),
-    Index("token_entry_row_idx", "compartment", "type", "id"),
+    PrimaryKeyConstraint("hash", "compartment"),
     info=DISTRIBUTED,
-    comment="population search: keyed hashes of the parameters that search/population names",
-)
-
-range_entry = Table(
-    "range_entry",
-    metadata,
-    Column("compartment", BigInteger, nullable=False),
-    Column("low", BigInteger, nullable=False),
-    Column("high", BigInteger, nullable=False),
-    Column("parameter", Integer, nullable=False),
-    Column("type", SmallInteger, nullable=False),
-    Column("id", Text, nullable=False),
-    Index("range_entry_low_idx", "type", "parameter", "low", "compartment"),
-    Index("range_entry_row_idx", "compartment", "type", "id"),
-    info=DISTRIBUTED,
-    comment="population search by date: the parameters that search/population names",
+    comment="population search: in which records a keyed hash stands; a row may outlive what it points to",
 )
 
 data_key = Table(

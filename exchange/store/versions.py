@@ -54,7 +54,6 @@ class Index:
     tokens: Collection[int] = ()
     ranges: Sequence[int] = ()
     population_tokens: Collection[int] = ()
-    population_ranges: Sequence[tuple[int, int, int]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +91,11 @@ SUPERSEDE: Final = f"""
 WITH old AS (
   DELETE FROM resource r USING unnest(%(compartments)s::bigint[], %(types)s::smallint[], %(ids)s::text[])
     AS gone(compartment, type, id)
-  WHERE r.compartment = gone.compartment AND r.type = gone.type AND r.id = gone.id RETURNING r.*),
-tokens AS (
-  DELETE FROM token_entry r USING old
-  WHERE r.compartment = old.compartment AND r.type = old.type AND r.id = old.id),
-ranges AS (
-  DELETE FROM range_entry r USING old
-  WHERE r.compartment = old.compartment AND r.type = old.type AND r.id = old.id)
+  WHERE r.compartment = gone.compartment AND r.type = gone.type AND r.id = gone.id RETURNING r.*)
 INSERT INTO resource_history ({HISTORY_COLUMNS}) SELECT {HISTORY_COLUMNS} FROM old"""  # noqa: S608
+
+ENTER: Final = """
+INSERT INTO token_entry (hash, compartment) SELECT * FROM unnest(%s::bigint[], %s::bigint[]) ON CONFLICT DO NOTHING"""
 
 READ_CURRENT: Final = f"SELECT {COLUMNS} FROM resource r WHERE r.id = %(id)s AND r.type = %(type)s AND "  # noqa: S608
 
@@ -157,7 +153,8 @@ def write(
         return
     ciphers = transaction.store.data_keys.ciphers_to_write(transaction, {each.compartment for each in writes})
     dictionaries = transaction.crypto.dictionaries
-    rows, tokens, ranges = [], [], []
+    rows: list[str] = []
+    entries: set[tuple[int, int]] = set()
     for each in writes:
         body = ""
         if not each.is_deleted:
@@ -170,17 +167,17 @@ def write(
             f"{'t' if each.is_deleted else 'f'}\t{each.resource_id}\t{members}\t{index.clinical_at}\t"
             f"{{{','.join(map(str, index.tokens))}}}\t{{{','.join(map(str, index.ranges))}}}\t\\\\x{body}\n"
         )
-        place = f"{each.compartment}\t{each.type_code}\t{each.resource_id}\n"
-        tokens += [f"{token}\t{place}" for token in index.population_tokens]
-        ranges += [f"{each.compartment}\t{low}\t{high}\t{number}\t{each.type_code}\t{each.resource_id}\n"
-                   for number, low, high in index.population_ranges]  # fmt: skip
+        entries |= {(token, each.compartment) for token in index.population_tokens}
     transaction.copy("resource", RESOURCE_COLUMNS, io.StringIO("".join(rows)))
-    if tokens:
-        transaction.copy("token_entry", "hash, compartment, type, id", io.StringIO("".join(tokens)))
-    if ranges:
-        transaction.copy(
-            "range_entry", "compartment, low, high, parameter, type, id", io.StringIO("".join(ranges))
-        )
+    if entries:
+        ordered = sorted(entries)  # one order for every writer: two bundles cannot deadlock
+        hashes, places = zip(*ordered, strict=True)
+        transaction.run(ENTER, (_array(hashes), _array(places)))
+
+
+def _array(numbers: Iterable[int]) -> str:
+    """An array in PostgreSQL's text form: adapting long lists number by number costs more than the insert."""
+    return "{" + ",".join(map(str, numbers)) + "}"
 
 
 def read_current(

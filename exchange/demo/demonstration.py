@@ -1,0 +1,415 @@
+"""`exchange demo`: three facilities' records in, a hospital's question answered, for real.
+
+Everything runs as it does in a region: an own database, hub and worker processes, three adapters with their own keys
+and files, HTTPS replaced by loopback. The region is invented.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+
+from exchange.authentication.registration import Client, register
+from exchange.demo.bundles import organizations
+from exchange.demo.ccda import write_documents
+from exchange.demo.client import FhirClient, make_client_key
+from exchange.demo.hl7v2 import messages, send_over_mllp
+from exchange.demo.processes import Processes, command, require_free, run as run_command, wait_until_ready
+from exchange.demo.region import Region, build_region
+from exchange.demo.trama import write_trama
+from exchange.fhir import peru
+from exchange.hub import Hub, embedded, open_hub, prepare
+from exchange.problems import Problem, Unavailable
+from exchange.requester import Role, parse_scopes
+from exchange.settings import Settings, settings
+
+REFERENCE_DATE: Final = date(2026, 6, 30)
+SITES: Final = Path(__file__).resolve().parents[2] / "deploy" / "sites"
+MLLP_PORT: Final = 2575
+DELIVERY_SECONDS: Final = 900
+ASKING_SCOPE: Final = "system/*.rs"
+AUDIT_SCOPE: Final = "system/AuditEvent.rs system/Organization.crus"
+FILING_SCOPE: Final = "system/Consent.crus system/Patient.rs"
+CONSENT_SCOPE_SYSTEM: Final = "http://terminology.hl7.org/CodeSystem/consentscope"
+ACT_REASON: Final = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One adapter of the demonstration."""
+
+    name: str
+    renipress: str
+
+    @property
+    def file(self) -> Path:
+        """Its site file."""
+        return SITES / f"{self.name}.toml"
+
+    @property
+    def id_prefix(self) -> str:
+        """What its ids begin with: letters first, so that no id of the hub's own begins so."""
+        return f"i{self.renipress}"
+
+
+def run(*, people: int, seed: int, is_once: bool, folder: Path) -> int:
+    """Run the demonstration; the exit code."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    demonstration = Demonstration(people, seed, folder.resolve(), is_quiet=False)
+    try:
+        result = demonstration.show()
+        if is_once:
+            print(json.dumps(result))  # noqa: T201 - the last line is for programs
+            return 0
+        demonstration.invite()
+        while True:
+            demonstration.processes.require_running()
+            time.sleep(0.5)
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        demonstration.stop()
+
+
+class Demonstration:
+    """The demonstration in its steps. `stop` ends whatever was started."""
+
+    def __init__(self, people: int, seed: int, folder: Path, *, is_quiet: bool) -> None:
+        self.out = Console(stderr=True, soft_wrap=True, highlight=False, quiet=is_quiet)
+        self.folder = folder
+        self.people, self.seed = people, seed
+        self.region: Region = build_region(seed=seed, people=people, reference_date=REFERENCE_DATE)
+        self.sites = (
+            Site("primary", self.region.primary.renipress),
+            Site("secondary", self.region.secondary.renipress),
+            Site("tertiary", self.region.tertiary.renipress),
+        )
+        self.processes = Processes(folder / "log")
+        self.mllp_port = int(os.environ.get("ADAPTER_MLLP_PORT", MLLP_PORT))
+        self.started = time.monotonic()
+        self.settings = self._settings()
+        self.hub: Hub | None = None
+        self.credentials: dict[str, str] = {}
+
+    def show(self) -> dict[str, Any]:
+        """All six steps; the figures of the last line."""
+        require_free(self.settings.port, "EXCHANGE_PORT")
+        require_free(self.mllp_port, "ADAPTER_MLLP_PORT")
+        self._step("1/6 database, keys and clients", self._prepare)
+        self._step("2/6 hub", self._serve)
+        self._step(f"3/6 an invented La Libertad of {self.people} people", self._invent)
+        self._step("4/6 three adapters deliver", self._deliver)
+        answers = self._step("5/6 the regional hospital asks for one person", self._ask)
+        self._print_answers(answers)
+        figures = self._figures(answers)
+        self.out.print(f"6/6 the log is verified: {figures['audit_events']} events\n")
+        return figures
+
+    def invite(self) -> None:
+        """How to go on: the address, credentials, and requests that work when pasted."""
+        url = self.settings.base_url
+        dni = self._dni()
+        self.out.print(
+            f"""[bold]The hub runs at {url}[/bold] (Ctrl-C ends everything). In another terminal:
+
+  TOKEN=$({command('exchange')} demo-token --folder {self.folder} regional-hospital)
+  curl -s {url}/fhir/metadata | head -c 300
+  curl -s -H "Authorization: Bearer $TOKEN" "{url}/fhir/Patient?identifier={peru.DNI_SYSTEM}%7C{dni}&_pretty=true"
+  curl -s -H "Authorization: Bearer $TOKEN" "{url}/fhir/Condition?patient={self.credentials.get('patient', '')}&_pretty=true"
+  curl -s -H "Authorization: Bearer $({command('exchange')} demo-token --folder {self.folder} administrator)" \\
+       "{url}/fhir/AuditEvent?_sort=-date&_count=3&_pretty=true"
+"""
+        )
+
+    def stop(self) -> None:
+        """End every process that was started, and the embedded database."""
+        self.processes.stop()
+        if self.hub is not None:
+            self.hub.store.close()
+        if self.settings.database_url is None:
+            embedded(self.settings).stop()
+
+    def _settings(self) -> Settings:
+        os.environ.setdefault("EXCHANGE_MODE", "demo")
+        os.environ.setdefault("EXCHANGE_DATA_FOLDER", str(self.folder / "hub"))
+        settings.cache_clear()
+        return settings()
+
+    def _step(self, text: str, act: Callable[[], Any]) -> Any:
+        self.out.print(f"{text} …")
+        began = time.monotonic()
+        done = act()
+        self.out.print(f"    [dim]{time.monotonic() - began:.1f} s[/dim]")
+        return done
+
+    def _prepare(self) -> None:
+        if prepare(self.settings) and self.settings.mode == "demo":
+            self.out.print("    [yellow]DEMO: the root key lies in a file. A production hub refuses it.[/yellow]")
+        self.hub = open_hub(self.settings)
+        for site in self.sites:
+            public = run_command([command("adapter"), "keys", str(site.file)], self._environment(site))
+            self._register(
+                f"adapter-{site.renipress}", site.renipress, json.loads(public), "system/*.cru", f"{site.id_prefix}-"
+            )
+            self._register_own(
+                f"desk-{site.name}", peru.organization_id(site.renipress), "system", FILING_SCOPE, f"desk{site.name}-"
+            )
+        asking = peru.organization_id(self.region.asking.renipress)
+        self._register_own("regional-hospital", asking, "system", ASKING_SCOPE, "hospital-")
+        self._register_own("administrator", "ipress-geresa", "administrator", AUDIT_SCOPE, "ipress-")
+
+    def _register(
+        self, client_id: str, renipress: str, jwks: dict[str, Any], scopes: str, prefix: str
+    ) -> None:
+        organization = renipress if renipress.startswith("ipress-") else peru.organization_id(renipress)
+        self._enter(client_id, organization, "system", scopes, prefix, jwks)
+
+    def _register_own(self, client_id: str, organization: str, role: Role, scopes: str, prefix: str) -> None:
+        jwks = make_client_key(self.folder / "clients" / f"{client_id}.pem")
+        self._enter(client_id, organization, role, scopes, prefix, jwks)
+
+    def _enter(
+        self, client_id: str, organization: str, role: Role, scopes: str, prefix: str, jwks: dict[str, Any]
+    ) -> None:
+        granted = parse_scopes(scopes)
+        if granted is None or self.hub is None:
+            raise Unavailable("the demonstration's own registration is malformed")
+        client = Client(client_id, client_id, organization, role, granted, ("TREAT",), prefix, jwks)
+        self.hub.spine.operate(f"clients register {client_id}", lambda tx: register(tx, client))
+
+    def _serve(self) -> None:
+        # This folder's settings stand in the environment; the hub's processes read them there.
+        self.processes.start("hub", [command("exchange"), "serve"], {})
+        self.processes.start("worker", [command("exchange"), "work"], {})
+        wait_until_ready(self.settings.base_url, self.processes)
+        administrator = self._client("administrator", AUDIT_SCOPE)
+        for organization in organizations(self.region):
+            answer = administrator.request("PUT", f"Organization/{organization['id']}", body=organization)
+            if answer.is_error:
+                raise Unavailable(f"the hub refused an Organization with status {answer.status_code}")
+        administrator.close()
+
+    def _invent(self) -> None:
+        mark = self.folder / "region" / f"{self.seed}-{self.people}"
+        if mark.exists():
+            return
+        write_trama(self.region, self._source("primary"), "both")
+        write_documents(self.region, self._source("tertiary"))
+        mark.touch()
+
+    def _deliver(self) -> None:
+        for site in self.sites:
+            self.processes.start(f"adapter-{site.name}", [command("adapter"), "run", str(site.file)],
+                                 self._environment(site))  # fmt: skip
+        sent = self.folder / "region" / f"{self.seed}-{self.people}-sent"
+        if not sent.exists():
+            self._send_messages()
+            sent.touch()
+        deadline = time.monotonic() + DELIVERY_SECONDS
+        quiet = 0
+        while time.monotonic() < deadline:
+            self.processes.require_running()
+            states = [self._status(site) for site in self.sites]
+            waiting = sum(state["pending"] for state in states)
+            is_fed = all(state["applied"] for state in states)
+            quiet = quiet + 1 if is_fed and not waiting else 0
+            if quiet >= 2:  # noqa: PLR2004 - nothing waits, twice in a row
+                break
+            time.sleep(0.3)
+        else:
+            raise Unavailable("the adapters did not deliver in time; see the logs")
+        for site, state in zip(self.sites, states, strict=True):
+            self.out.print(
+                f"    {site.name:9} {state['applied']} records applied, {state['quarantined']} in quarantine"
+            )
+
+    def _send_messages(self) -> None:
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                done = send_over_mllp("127.0.0.1", self.mllp_port, messages(self.region))
+            except ConnectionRefusedError:
+                if time.monotonic() > deadline:
+                    raise Unavailable("the secondary adapter does not listen; see its log") from None
+                self.processes.require_running()
+                time.sleep(0.1)
+                continue
+            codes = ", ".join(f"{code} {count}" for code, count in sorted(done.codes.items()))
+            self.out.print(f"    {done.sent} HL7 messages sent over MLLP: {codes}")
+            return
+
+    def _ask(self) -> dict[str, Any]:
+        desk = self._client("desk-primary", FILING_SCOPE)
+        hospital = self._client("regional-hospital", ASKING_SCOPE)
+        identifier = f"{peru.DNI_SYSTEM}|{self._dni()}"
+        own = _resources(desk.request("GET", "Patient", parameters=[("identifier", identifier)]).json())
+        if len(own) != 1:
+            raise Unavailable("the primary post does not hold the demonstration's person")
+        consent_id = f"desk{self.sites[0].name}-demonstration"
+        requests: list[str] = []
+
+        def file(status: str) -> None:
+            body = consent(consent_id, own[0]["id"], self.region.asking.renipress, status)
+            desk.request("PUT", f"Consent/{consent_id}", body=body).raise_for_status()
+
+        def question() -> dict[str, Any]:
+            def ask(path: str, **parameters: str) -> dict[str, Any]:
+                requests.append(str(uuid.uuid4()))
+                answer = hospital.request("GET", path, parameters=list(parameters.items()),
+                                          headers={"X-Request-Id": requests[-1]})  # fmt: skip
+                found: dict[str, Any] = answer.json()
+                return found
+
+            patients = _resources(ask("Patient", identifier=identifier))
+            if not patients:
+                return {"patients": [], "history": _resources(ask(f"Patient/{own[0]['id']}/$everything"))}
+            return {"patients": patients, "history": _resources(ask(f"Patient/{patients[0]['id']}/$everything"))}
+
+        file("inactive")
+        without = question()
+        file("active")
+        permitted = question()
+        self.credentials["patient"] = permitted["patients"][0]["id"] if permitted["patients"] else ""
+        desk.close()
+        hospital.close()
+        return {"without": without, "permitted": permitted, "requests": requests}
+
+    def _print_answers(self, answers: dict[str, Any]) -> None:
+        out = self.out
+        out.print(f"    without a Consent: {len(answers['without']['history'])} resources, as if nothing existed")
+        history = answers["permitted"]["history"]
+        out.print(f"    with a Consent: {len(history)} resources of one person")
+        for source, counts in sorted(_by_source(history).items()):
+            kinds = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
+            out.print(f"      {source}: {kinds}")
+        out.print("    the audit trail of these requests:")
+        for event in self._trail(answers["requests"]):
+            what = [entity["what"].get("reference", "") for entity in event.get("entity", ()) if "what" in entity]
+            shown = ", ".join(reference for reference in what if reference.startswith("Patient/"))
+            out.print(
+                f"      {event['recorded']} {event['subtype'][0]['code']:11} outcome {event['outcome']}"
+                f" {event['agent'][0]['who'].get('display', '')} {shown or 'nobody'}: {event.get('outcomeDesc', '')}"
+            )
+
+    def _trail(self, requests: list[str]) -> list[dict[str, Any]]:
+        administrator = self._client("administrator", AUDIT_SCOPE)
+        asking = f"Organization/{peru.organization_id(self.region.asking.renipress)}"
+        found = administrator.request(
+            "GET", "AuditEvent", parameters=[("agent", asking), ("_sort", "date"), ("_count", "1000")]
+        )
+        administrator.close()
+        wanted = set(requests)
+        return [
+            event
+            for event in _resources(found.json())
+            if wanted & {e.get("what", {}).get("identifier", {}).get("value", "") for e in event.get("entity", ())}
+        ]
+
+    def _figures(self, answers: dict[str, Any]) -> dict[str, Any]:
+        verified = json.loads(run_command([command("exchange"), "audit", "verify", "--json"], {}))
+        if self.hub is None:
+            raise Unavailable("the hub is not open")
+        with self.hub.store.transaction() as transaction:
+            facilities, patients, resources = transaction.rows(
+                "SELECT (SELECT count(DISTINCT custodian) FROM patient_record), (SELECT count(*) FROM patient_record),"
+                " (SELECT count(*) FROM resource WHERE NOT is_deleted)"
+            )[0]
+            linked = transaction.rows(
+                "SELECT count(*) FROM (SELECT person FROM patient_record GROUP BY person HAVING count(*) > 1) shared"
+            )[0][0]
+        return {
+            "facilities": facilities,
+            "people": self.people,
+            "source_patients": patients,
+            "persons_linked": linked,
+            "resources": resources,
+            "shared_history_resources": len(answers["permitted"]["history"]),
+            "shared_history_without_consent": len(answers["without"]["history"]),
+            "audit_events": verified["events"],
+            "audit_verified": verified["verified"],
+            "seconds": round(time.monotonic() - self.started, 1),
+        }
+
+    def _dni(self) -> str:
+        return next(each.number for each in self.region.shared_person().documents if each.kind == "DNI")
+
+    def _client(self, client_id: str, scope: str) -> FhirClient:
+        return FhirClient(self.settings.base_url, client_id, self.folder / "clients" / f"{client_id}.pem", scope)
+
+    def _source(self, name: str) -> Path:
+        folder = self.folder / "region" / name
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return folder
+
+    def _status(self, site: Site) -> dict[str, Any]:
+        try:
+            text = run_command([command("adapter"), "status", str(site.file), "--json"], self._environment(site))
+        except Problem:
+            return {"pending": 1, "applied": 0, "quarantined": 0}
+        found: dict[str, Any] = json.loads(text)
+        return found
+
+    def _environment(self, site: Site) -> dict[str, str]:
+        environment = {
+            "ADAPTER_HUB_URL": self.settings.fhir_url,
+            "ADAPTER_CLIENT_ID": f"adapter-{site.renipress}",
+            "ADAPTER_ID_PREFIX": site.id_prefix,
+            "ADAPTER_DATA_FOLDER": str(self.folder / "adapters" / site.name),
+            "ADAPTER_SETTLE_SECONDS": "1",
+            "ADAPTER_POLL_SECONDS": "1",
+        }
+        if site.name == "secondary":
+            return environment | {"ADAPTER_MLLP_PORT": str(self.mllp_port)}
+        return environment | {"ADAPTER_SOURCE_FOLDER": str(self._source(site.name))}
+
+
+def consent(consent_id: str, patient_id: str, renipress: str, status: str) -> dict[str, Any]:
+    """A Consent that lets one facility see the shared history, for treatment."""
+    return {
+        "resourceType": "Consent",
+        "id": consent_id,
+        "status": status,
+        "scope": {"coding": [{"system": CONSENT_SCOPE_SYSTEM, "code": "patient-privacy"}]},
+        "category": [{"coding": [{"system": peru.LOINC_SYSTEM, "code": "59284-0"}]}],
+        "patient": {"reference": f"Patient/{patient_id}"},
+        "dateTime": "2026-06-01",
+        "policy": [{"uri": "urn:chasqui:policy:la-libertad"}],
+        "provision": {
+            "type": "permit",
+            "period": {"start": "2026-06-01"},
+            "actor": [
+                {
+                    "role": {"coding": [{
+                        "system": "http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "code": "IRCP"}]},
+                    "reference": {"reference": f"Organization/{peru.organization_id(renipress)}"},
+                }
+            ],
+            "purpose": [{"system": ACT_REASON, "code": "TREAT"}],
+        },
+    }  # fmt: skip
+
+
+def _resources(bundle: dict[str, Any]) -> list[dict[str, Any]]:
+    """The matches of a searchset; none in anything else."""
+    return [
+        entry["resource"] for entry in bundle.get("entry", ()) if entry.get("search", {}).get("mode") == "match"
+    ]
+
+
+def _by_source(resources: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
+    counted: dict[str, dict[str, int]] = {}
+    for resource in resources:
+        source = counted.setdefault(resource.get("meta", {}).get("source", "?"), {})
+        source[resource["resourceType"]] = source.get(resource["resourceType"], 0) + 1
+    return counted
