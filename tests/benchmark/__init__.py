@@ -1,0 +1,1 @@
+"""The benchmark: measured by a command, never asserted in a test."""

@@ -1,0 +1,186 @@
+"""`make bench`: hub, PostgreSQL and load on this machine; a table, and var/bench.json.
+
+    make bench ARGS="--people 2000 --seconds 15"
+
+The load generator shares the machine with the hub, and its cost is in every figure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import date
+from pathlib import Path
+
+import msgspec
+
+from exchange.authentication.registration import Client, register
+from exchange.demo.bundles import patient_bundles
+from exchange.demo.client import FhirClient, make_client_key
+from exchange.demo.processes import Processes, command, wait_until_ready
+from exchange.demo.region import build_region
+from exchange.fhir import peru
+from exchange.hub import embedded, open_hub, prepare
+from exchange.requester import parse_scopes
+from exchange.settings import settings
+from tests.benchmark.load import prepared, run
+
+RESOURCES_PER_PATIENT = 50
+LARGE_PATIENT = 1_300
+CLIENTS = 16
+TARGETS = {
+    "ingest_resources_per_second": (">=", 2000),
+    "read_per_second": (">=", 1200),
+    "patient_search_p50_ms": ("<=", 4),
+    "patient_search_p99_ms": ("", 0),
+    "patient_search_per_second": (">=", 700),
+    "everything_p95_ms": ("", 0),
+    "bytes_per_resource": ("<=", 1000),
+    "start_seconds": ("<=", 5),
+    "worker_rss_mb": ("<=", 300),
+}
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--people", type=int, default=2_000, help="people, 50 resources each")
+    arguments.add_argument("--seconds", type=float, default=10, help="length of each reading load")
+    arguments.add_argument("--port", type=int, default=8791)
+    chosen = arguments.parse_args()
+    with tempfile.TemporaryDirectory(prefix="chasqui-bench-", dir="/tmp") as folder:
+        os.chmod(folder, 0o711)
+        figures = Bench(Path(folder), chosen.people, chosen.seconds, chosen.port).measure()
+    out = Path("var/bench.json")
+    out.parent.mkdir(exist_ok=True)
+    out.write_text(json.dumps(figures, indent=1) + "\n")
+    print(f"\n{'figure':34}{'measured':>12}  reach for")
+    for name, value in figures.items():
+        sign, target = TARGETS.get(name, ("", 0))
+        print(f"{name:34}{value:>12}  {sign} {target if sign else ''}")
+
+
+class Bench:
+    """One run on a new hub."""
+
+    def __init__(self, folder: Path, people: int, seconds: float, port: int) -> None:
+        self.folder, self.people, self.seconds, self.port = folder, people, seconds, port
+        os.environ |= {"EXCHANGE_MODE": "demo", "EXCHANGE_DATA_FOLDER": str(folder / "hub"), "EXCHANGE_PORT": str(port)}
+        settings.cache_clear()
+        self.processes = Processes(folder / "log")
+        self.figures: dict[str, float] = {}
+
+    def measure(self) -> dict[str, float]:
+        region = build_region(seed=7, people=self.people, reference_date=date(2026, 6, 30))
+        organization = peru.organization_id(region.secondary.renipress)
+        began = time.monotonic()
+        prepare(settings())
+        hub = open_hub(settings())
+        try:
+            scopes = parse_scopes("system/*.cruds") or ()
+            jwks = make_client_key(self.folder / "bench.pem")
+            client = Client("bench", "bench", organization, "system", scopes, ("TREAT",), "bench-", jwks)
+            hub.spine.operate("clients register bench", lambda tx: register(tx, client))
+            self.processes.start("hub", [command("exchange"), "serve"], {})
+            wait_until_ready(settings().base_url, self.processes)
+            self.figures["start_seconds"] = round(time.monotonic() - began, 2)
+            self.processes.start("worker", [command("exchange"), "work"], {})
+            self.client = FhirClient(settings().base_url, "bench", self.folder / "bench.pem", "system/*.cruds")
+            self._ingest(region)
+            self._size(hub)
+            self._read(hub)
+            self._rss()
+        finally:
+            self.processes.stop()
+            hub.store.close()
+            embedded(settings()).stop()
+        return {name: self.figures[name] for name in [*TARGETS, *(set(self.figures) - set(TARGETS))]}
+
+    def _ingest(self, region) -> None:
+        """Bundles are made before the clock runs; more than the token's lifetime needs fresh tokens."""
+        made = patient_bundles(region, resources_per_patient=RESOURCES_PER_PATIENT)
+        encode = msgspec.json.Encoder().encode
+        count, seconds = 0, 0.0
+        for chunk in iter(lambda: list(itertools.islice(made, 400)), []):
+            bodies = [encode(bundle) for bundle in chunk]
+            count += sum(len(bundle["entry"]) for bundle in chunk)
+            token = self.client.token()
+            requests = iter([prepared("POST", "/fhir", token, body) for body in bodies])
+            done = run("127.0.0.1", self.port, 4, 600, lambda _, shared=requests: shared)
+            if done.errors:
+                sys.exit(f"the hub refused bundles: {done.errors[:3]}")
+            seconds += done.seconds
+            rate = count / seconds
+            print(f"ingested {count} resources, {rate:.0f}/s", flush=True)
+        self.figures["ingest_resources_per_second"] = round(count / seconds)
+        self.figures["resources"] = count
+
+    def _size(self, hub) -> None:
+        with hub.store.transaction() as transaction:
+            size, rows = transaction.rows(
+                "SELECT (SELECT sum(pg_total_relation_size(name::regclass)) FROM unnest(%s) name),"
+                " (SELECT count(*) FROM resource) + (SELECT count(*) FROM resource_history)",
+                (["resource", "resource_history", "token_entry", "data_key", "patient_record", "identity_key"],),
+            )[0]
+        self.figures["bytes_per_resource"] = round(size / rows)
+
+    def _read(self, hub) -> None:
+        with hub.store.transaction() as transaction:
+            transaction.run("ANALYZE")
+            transaction.commit()
+            patients = [row[0] for row in transaction.rows("SELECT patient_id FROM patient_record")]
+            ids = transaction.rows(
+                "SELECT id FROM resource TABLESAMPLE SYSTEM (20) WHERE type = (SELECT type FROM resource"
+                " GROUP BY type ORDER BY count(*) DESC LIMIT 1) LIMIT 5000"
+            )
+        chooser = random.Random(7)
+
+        def reads(_: int):
+            token = self.client.token()
+            while True:
+                yield prepared("GET", f"/fhir/Observation/{chooser.choice(ids)[0]}", token)
+
+        def searches(_: int):
+            token = self.client.token()
+            while True:
+                patient = chooser.choice(patients)
+                yield prepared("GET", f"/fhir/Observation?patient=Patient/{patient}&_sort=-date&_count=50", token)
+
+        def everything(_: int):
+            token = self.client.token()
+            while True:
+                yield prepared("GET", f"/fhir/Patient/{chooser.choice(patients)}/$everything", token)
+
+        loads = {"read": (reads, CLIENTS), "search_alone": (searches, 1), "search": (searches, CLIENTS),
+                 "everything": (everything, 1)}  # fmt: skip
+        done = {}
+        for name, (requests, clients) in loads.items():
+            run("127.0.0.1", self.port, clients, 2, requests)
+            done[name] = run("127.0.0.1", self.port, clients, self.seconds, requests)
+            if done[name].errors:
+                sys.exit(f"{name}: the hub refused: {done[name].errors[:3]}")
+            print(f"{name}: {done[name].per_second:.0f}/s p50 {done[name].percentile_ms(0.5):.2f} ms"
+                  f" p99 {done[name].percentile_ms(0.99):.2f} ms", flush=True)  # fmt: skip
+        self.figures |= {
+            "read_per_second": round(done["read"].per_second),
+            "patient_search_p50_ms": round(done["search_alone"].percentile_ms(0.5), 2),
+            "patient_search_p99_ms": round(done["search"].percentile_ms(0.99), 2),
+            "patient_search_per_second": round(done["search"].per_second),
+            "everything_p95_ms": round(done["everything"].percentile_ms(0.95), 2),
+        }
+
+    def _rss(self) -> None:
+        """The largest server process, by what the kernel holds resident for it."""
+        listed = subprocess.run(["ps", "-eo", "rss,args"], capture_output=True, text=True, check=True).stdout
+        sizes = [int(line.split()[0]) for line in listed.splitlines() if "multiprocessing" in line and "spawn_main" in line]
+        self.figures["worker_rss_mb"] = round(max(sizes, default=0) / 1024)
+
+
+if __name__ == "__main__":
+    main()
