@@ -167,7 +167,7 @@ def preview(
             for entry in outcome.entries:
                 print(json.dumps(json.loads(encode(entry.resource)), ensure_ascii=False, indent=2)[:20_000])
         return
-    print("A-241 No hay nada que mostrar: la carpeta no tiene archivos del tipo esperado.")
+    print("A-245 No hay nada que mostrar: la carpeta no tiene archivos del tipo esperado.")
 
 
 @app.command()

@@ -6,7 +6,8 @@ Leaves:  the transaction Bundle around the entries to the sender.
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 import msgspec
@@ -48,7 +49,7 @@ def finish(
     return Mapped(record, (*entries, Entry(provenance)), tuple(unmapped))
 
 
-def without_targets(resource: Resource, left_out: Set[str]) -> Resource:
+def without_targets(resource: Resource, left_out: AbstractSet[str]) -> Resource:
     """A Provenance that does not speak of resources that stay behind; any other resource as it is."""
     if resource["resourceType"] != "Provenance" or not left_out:
         return resource

@@ -91,4 +91,7 @@ def _encounter(gathered: Gathered, root: Element) -> Resource | None:
 
 def _author(source: Element) -> str:
     name = source.first("assignedPerson/name") or source.first("assignedAuthoringDevice/softwareName")
-    return name.words() if name else ""
+    if name is None:
+        return ""
+    parts = [part.words() for tag in ("prefix", "given", "family", "suffix") for part in name.all(tag)]
+    return " ".join(parts) or name.words()

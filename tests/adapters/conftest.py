@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 
 from adapters.outbox import Outbox
@@ -124,15 +125,20 @@ def as_fhir(outcome: Mapped) -> list[dict]:
 
 def check_golden(name: str, outcomes: list) -> None:
     """Compare with the reviewed file beside the input; UPDATE_GOLDEN=1 writes it anew, to be read by eye."""
-    lines = []
+    parts = []
     for outcome in outcomes:
+        told: dict = {"record": outcome.record.natural_key}
         if isinstance(outcome, Mapped):
-            entries = [json.loads(encode(entry.resource)) for entry in outcome.entries]
-            lines.append({"record": outcome.record.natural_key, "entries": entries})
+            told["entries"] = [entry.resource for entry in outcome.entries]
         else:
-            lines.append({"record": outcome.record.natural_key, "refused": outcome.refusal.code, "text": outcome.refusal.text})
+            told |= {
+                "refused": outcome.refusal.code,
+                "text": outcome.refusal.text,
+                "where": outcome.refusal.location,
+            }
+        parts.append(told)
     path = GOLDEN / f"{name}.fhir.json"
-    text = json.dumps(lines, ensure_ascii=False, indent=1) + "\n"
+    text = msgspec.json.format(encode(parts), indent=1).decode() + "\n"
     if os.environ.get("UPDATE_GOLDEN"):
         path.write_text(text, "utf-8")
     assert path.read_text("utf-8") == text

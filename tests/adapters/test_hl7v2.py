@@ -11,7 +11,10 @@ from adapters.hl7v2.message import UnreadableMessage, parse
 HEAD = b"MSH|^~\\&|SIGH|HOSP|HUB|GERESA|20260315101500-0500||ADT^A01^ADT_A01|42|P|2.5.1"
 
 
-@given(st.lists(st.binary(max_size=40).filter(lambda b: b"\x0b" not in b and b"\x1c" not in b), max_size=6), st.data())
+@given(
+    st.lists(st.binary(max_size=40).filter(lambda b: b"\x0b" not in b and b"\x1c" not in b), max_size=6),
+    st.data(),
+)
 def test_frames_are_found_across_any_chunks(contents, data):
     stream = b"".join(frame(content) for content in contents)
     deframer, found = Deframer(1000), []
@@ -32,7 +35,11 @@ def test_any_stream_ends_in_frames_or_in_nothing(stream, size):
 
 def test_noise_is_dropped_and_a_broken_frame_is_told():
     frames = Deframer(1000).feed(b"noise\x0bfirst\x0bsecond\x1c\r\x1c\rnoise\x0bthird\x1c")
-    assert [(item.content, item.is_broken) for item in frames] == [(b"first", True), (b"second", False), (b"third", False)]
+    assert [(item.content, item.is_broken) for item in frames] == [
+        (b"first", True),
+        (b"second", False),
+        (b"third", False),
+    ]
 
 
 def test_a_frame_has_a_bound():
@@ -96,7 +103,14 @@ def with_charset(name, encoding, text="ÑIQUE"):
 
 @pytest.mark.parametrize(
     ("name", "encoding"),
-    [("8859/1", "latin-1"), ("UNICODE UTF-8", "utf-8"), ("", "utf-8"), ("", "cp1252"), ("KOI8", "utf-8"), ("8859/15", "iso8859-15")],
+    [
+        ("8859/1", "latin-1"),
+        ("UNICODE UTF-8", "utf-8"),
+        ("", "utf-8"),
+        ("", "cp1252"),
+        ("KOI8", "utf-8"),
+        ("8859/15", "iso8859-15"),
+    ],
 )
 def test_the_charset_is_the_one_that_the_header_names(name, encoding):
     assert parse(with_charset(name, encoding)).first("PID").text(5) == "ÑIQUE"
@@ -107,7 +121,9 @@ def test_a_false_charset_is_told():
         parse(with_charset("UNICODE UTF-8", "latin-1"))
 
 
-@pytest.mark.parametrize("raw", [b"", b"PID|1", b"MSH", b"MSHA^~\\&|x", b"MSH||||", b"MSH|^^^^|x", HEAD + b"\r" + HEAD])
+@pytest.mark.parametrize(
+    "raw", [b"", b"PID|1", b"MSH", b"MSHA^~\\&|x", b"MSH||||", b"MSH|^^^^|x", HEAD + b"\r" + HEAD]
+)
 def test_what_is_no_message_is_refused_with_a_place(raw):
     with pytest.raises(UnreadableMessage) as raised:
         parse(raw)
@@ -123,7 +139,7 @@ def test_any_bytes_are_a_message_or_unreadable(tail):
             continue
         for segment in message.segments:
             for number in range(len(segment.fields)):
-                assert [item.component(2) for item in segment.repetitions(number)] is not None
+                assert [item.component(2) for item in segment.repetitions(number)] != None
 
 
 def test_an_acknowledgement_names_the_message_and_turns_the_address_round():

@@ -55,7 +55,10 @@ def test_many_rows_are_one_visit_and_repeated_items_one_entry():
     visit = by_key(trama())["cita|1001"]
     assert len(only(visit, "Encounter")) == 1
     assert only(visit, "Procedure")[0]["note"] == [{"text": "Valor Lab: 1, TA"}]
-    assert [item["valueQuantity"]["value"] for item in only(visit, "Observation")] == [Decimal("61.50"), Decimal("158.0")]
+    assert [item["valueQuantity"]["value"] for item in only(visit, "Observation")] == [
+        Decimal("61.50"),
+        Decimal("158.0"),
+    ]
     condition = only(visit, "Condition")[0]
     assert condition["verificationStatus"]["coding"][0]["code"] == "provisional"
     assert [coding["code"] for coding in condition["code"]["coding"]] == ["F10.1", "F101"]
@@ -69,7 +72,10 @@ def test_a_vaccine_is_an_immunization_with_its_dose():
 
 def test_a_repeat_is_no_new_condition():
     visit = by_key(trama("TRAMA_202402.csv"))["cita|1010"]
-    assert [item["coding"][0]["code"] for item in only(visit, "Encounter")[0]["reasonCode"][:2]] == ["F10.1", "E11.9"]
+    assert [item["coding"][0]["code"] for item in only(visit, "Encounter")[0]["reasonCode"][:2]] == [
+        "F10.1",
+        "E11.9",
+    ]
     flags = [entry.only_if_absent for entry in visit.entries if entry.resource["resourceType"] == "Condition"]
     assert flags == [True, True, False]
 
@@ -114,7 +120,10 @@ def test_both_charsets_and_both_orders_of_dates_give_the_same_visit():
     again = again.replace(b"15/01/2024", b"2024-01-15")
     first, second = (by_key(trama(content=content))["cita|1001"] for content in (original, again))
     drop = {"Provenance"}
-    resources = [[e.resource for e in outcome.entries if e.resource["resourceType"] not in drop] for outcome in (first, second)]
+    resources = [
+        [e.resource for e in outcome.entries if e.resource["resourceType"] not in drop]
+        for outcome in (first, second)
+    ]
     assert resources[0] == resources[1]
 
 
@@ -145,7 +154,7 @@ def test_any_rows_end_in_visits_or_refusals(rows):
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.text("0123456789/-,.;\"AZazñ \x00=+", max_size=12), min_size=26, max_size=26))
+@given(st.lists(st.text('0123456789/-,.;"AZazñ \x00=+', max_size=12), min_size=26, max_size=26))
 def test_any_cells_end_in_visits_or_refusals(cells):
     cells[6] = "0123456739058"
     content = HEADER + ";".join(cell.replace(";", "") for cell in cells).encode("cp1252") + b"\r\n"

@@ -35,7 +35,9 @@ def only(outcome, resource_type):
 
 
 def test_the_reviewed_messages():
-    outcomes = [map_message(HOSPITAL, raw, AT) for raw in split_messages((GOLDEN / "hospital.hl7").read_bytes())]
+    outcomes = [
+        map_message(HOSPITAL, raw, AT) for raw in split_messages((GOLDEN / "hospital.hl7").read_bytes())
+    ]
     assert len(outcomes) == 8
     check_valid(outcomes)
     check_golden("hospital", outcomes)
@@ -65,10 +67,19 @@ PV1 = "PV1|1|{kind}|||||||||||||||||V1|||||||||||||||||||||||||20260315"
 
 @pytest.mark.parametrize(
     ("trigger", "status"),
-    [("A01", "in-progress"), ("A02", "in-progress"), ("A03", "finished"), ("A04", "in-progress"), ("A11", "cancelled"), ("A13", "in-progress")],
+    [
+        ("A01", "in-progress"),
+        ("A02", "in-progress"),
+        ("A03", "finished"),
+        ("A04", "in-progress"),
+        ("A11", "cancelled"),
+        ("A13", "in-progress"),
+    ],
 )
 def test_events_move_the_same_stay(trigger, status):
-    outcome = read(message(f"ADT^{trigger}", f"EVN|{trigger}|20260316", "PID|1||1^^^^HC||A^B", PV1.format(kind="I")))
+    outcome = read(
+        message(f"ADT^{trigger}", f"EVN|{trigger}|20260316", "PID|1||1^^^^HC||A^B", PV1.format(kind="I"))
+    )
     stay = only(outcome, "Encounter")[0]
     assert stay["status"] == status
     assert stay["class"]["code"] == "IMP"
@@ -108,7 +119,9 @@ def test_a_site_may_say_that_the_third_component_is_the_maternal_surname():
 
 
 def test_identifiers_follow_the_sites_rules():
-    hospital = replace(HOSPITAL, rules=(IdentifierRule("dni", authority="PADRON"), IdentifierRule("ignore", type="XX")))
+    hospital = replace(
+        HOSPITAL, rules=(IdentifierRule("dni", authority="PADRON"), IdentifierRule("ignore", type="XX"))
+    )
     ids = "01234567^^^PADRON^L~9^^^^XX~H1^^^LAB^MR~001122334^^^MIGRACIONES^CE~AB123^^^^PAS~123^^^RENIEC^DNI~00000000^^^^DNI"
     patient = only(read(message("ADT^A28", f"PID|1||{ids}||A^B"), hospital), "Patient")[0]
     found = [(item["system"].rpartition(":")[2], item["value"]) for item in patient["identifier"]]
@@ -120,7 +133,10 @@ def test_identifiers_follow_the_sites_rules():
 
 
 def test_a_mother_a_twin_and_a_missing_birth_date():
-    patient = only(read(message("ADT^A28", "PID|1||1^^^^HC||A^B|ROJAS DIAZ^EVA|19000101|F||||||||||||||||Y|2")), "Patient")[0]
+    patient = only(
+        read(message("ADT^A28", "PID|1||1^^^^HC||A^B|ROJAS DIAZ^EVA|19000101|F||||||||||||||||Y|2")),
+        "Patient",
+    )[0]
     assert "birthDate" not in patient
     assert patient["multipleBirthInteger"] == 2
     assert patient["contact"][0]["name"]["family"] == "ROJAS DIAZ"
@@ -194,7 +210,11 @@ def test_a_result_does_not_rewrite_what_admission_knows():
 
 
 def test_an_unknown_code_stays_text_is_flagged_and_counted():
-    outcome = read(message("ADT^A01", "PID|1||1^^^^HC||A^B", PV1.format(kind="I"), "DG1|1||L77^Mal de altura^L||20260315|F"))
+    outcome = read(
+        message(
+            "ADT^A01", "PID|1||1^^^^HC||A^B", PV1.format(kind="I"), "DG1|1||L77^Mal de altura^L||20260315|F"
+        )
+    )
     condition = only(outcome, "Condition")[0]
     assert condition["code"]["text"] == "Mal de altura"
     assert all("icd" not in coding["system"] for coding in condition["code"]["coding"])
@@ -202,8 +222,10 @@ def test_an_unknown_code_stays_text_is_flagged_and_counted():
     assert outcome.unmapped == (("diagnosis", "L77"),)
 
 
-SEGMENTS = st.sampled_from(["PID", "PV1", "DG1", "AL1", "OBR", "OBX", "NTE", "RXA", "ORC", "MRG", "TXA", "EVN", "ZZZ"])
-FIELD = st.text("AZaz09 ^~&\\|<>.-+/\"ñ", max_size=12)
+SEGMENTS = st.sampled_from(
+    ["PID", "PV1", "DG1", "AL1", "OBR", "OBX", "NTE", "RXA", "ORC", "MRG", "TXA", "EVN", "ZZZ"]
+)
+FIELD = st.text('AZaz09 ^~&\\|<>.-+/"ñ', max_size=12)
 
 
 @settings(max_examples=150, deadline=None)

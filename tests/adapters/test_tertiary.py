@@ -15,7 +15,9 @@ from adapters.source_record import Mapped, Origin, Refused
 from adapters.tertiary import Institute, map_document
 from tests.adapters.conftest import GOLDEN, LIMA, RENIPRESS, as_fhir, check_golden, check_valid
 
-INSTITUTE = Institute(Origin(RENIPRESS, RENIPRESS, "ccda"), LIMA, CodeMap(), (IdentifierRule("hc", "2.25.99"),))
+INSTITUTE = Institute(
+    Origin(RENIPRESS, RENIPRESS, "ccda"), LIMA, CodeMap(), (IdentifierRule("hc", "2.25.99"),)
+)
 SHARED = Path("/work/shared/data/ccda")
 DOCUMENT = (GOLDEN / "institute.xml").read_bytes()
 AT = "2026-03-20T00:00:00Z"
@@ -65,7 +67,10 @@ def test_digits_surnames_and_birth_order_stay():
     patient = only(outcome, "Patient")[0]
     assert patient["name"][0]["family"] == "ÑIQUE PAREDES"
     assert patient["multipleBirthInteger"] == 2
-    assert [item["system"] for item in patient["identifier"]] == ["urn:oid:2.16.840.1.113883.4.904", f"urn:chasqui:ipress:{RENIPRESS}:hc"]
+    assert [item["system"] for item in patient["identifier"]] == [
+        "urn:oid:2.16.840.1.113883.4.904",
+        f"urn:chasqui:ipress:{RENIPRESS}:hc",
+    ]
 
 
 def test_what_is_only_planned_did_not_happen():
@@ -77,8 +82,16 @@ def test_what_is_only_planned_did_not_happen():
     [
         (b"</ClinicalDocument>", b"", "A-272"),
         (b"urn:hl7-org:v3", b"urn:other", "A-272"),
-        (b"<ClinicalDocument", b'<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><ClinicalDocument', "A-272"),
-        (b"<ClinicalDocument", b'<!DOCTYPE a [<!ENTITY x "aa"><!ENTITY y "&x;&x;">]><ClinicalDocument', "A-272"),
+        (
+            b"<ClinicalDocument",
+            b'<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><ClinicalDocument',
+            "A-272",
+        ),
+        (
+            b"<ClinicalDocument",
+            b'<!DOCTYPE a [<!ENTITY x "aa"><!ENTITY y "&x;&x;">]><ClinicalDocument',
+            "A-272",
+        ),
         (b"<ClinicalDocument", b'<!DOCTYPE a SYSTEM "http://127.0.0.1/a.dtd"><ClinicalDocument', "A-272"),
         (b'<id root="2.25.77001" extension="D1"/>', b"", "A-273"),
         (b"recordTarget", b"otherTarget", "A-274"),
@@ -109,7 +122,9 @@ def test_any_damage_ends_in_valid_fhir_or_in_a_refusal(place, put, cut):
     check_valid([outcome])
 
 
-VALUES = st.sampled_from([b"", b"x", b"20261399", b"2026", b"1e9", b"-1", b"9" * 40, b"2.25.1", b"&#9;", b"active"])
+VALUES = st.sampled_from(
+    [b"", b"x", b"20261399", b"2026", b"1e9", b"-1", b"9" * 40, b"2.25.1", b"&#9;", b"active"]
+)
 
 
 @settings(max_examples=150, deadline=None)
