@@ -102,10 +102,11 @@ class Cycle:
             content = _content(file)
             table = read_table(file.path.name, content) if content is not None else None
             self._kinds[file.path] = (file.stamp, table.kind if table else "unknown")
-            if table is None or content is None:
-                _log.warning("A-250 file of no known kind skipped")
-                self.outbox.tally("unknown_files")
+            if table is None:
+                if content:
+                    self.outbox.accept([self.mapping.of_unknown_file(file, content)])
                 continue
+            assert content is not None
             self._masters.add(table)
             yield file, table, self.outbox.content_mark(content)
 

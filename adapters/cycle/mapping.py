@@ -25,6 +25,7 @@ from adapters.source_record.moment import file_instant, now_instant
 from adapters.tertiary import Institute, map_document
 
 _log = logging.getLogger("adapters.cycle")
+_KEPT_OF_UNKNOWN_BYTES: Final = 1_000_000
 _MESSAGE_START: Final = re.compile(rb"(?:^|(?<=[\r\n]))(?=MSH[^A-Za-z0-9\s])")
 _BATCH_LINES: Final = re.compile(rb"(?:^|(?<=[\r\n]))(?:FHS|BHS|BTS|FTS)[^\r\n]*[\r\n]*")
 
@@ -61,6 +62,23 @@ class Mapping:
         if table.kind == "patients":
             return map_patients(self._post, table, file_time)
         return map_trama(self._post, masters, table, file_time, skipped)
+
+    def of_unknown_file(self, file: StableFile, content: bytes) -> Refused:
+        """A file whose header belongs to no table of HIS: kept so that somebody asks why it is there."""
+        received_at = file_instant(file.modified_at)
+        record = SourceRecord(
+            facility=self._origin.renipress,
+            system=self._origin.system,
+            natural_key=f"archivo|{file.path.name}",
+            patient_key="",
+            original=content[:_KEPT_OF_UNKNOWN_BYTES],
+            received_at=received_at,
+            location=file.path.name,
+        )
+        text = (
+            "La cabecera no es de una trama ni de un maestro del HIS: falta una columna o sobra el archivo."
+        )
+        return Refused(record, Refusal("mapping", "A-250", text, location=file.path.name))
 
     def of_message(self, raw: bytes, location: str, received_at: str = "") -> tuple[Message | None, Outcome]:
         """A v2 message, if it can be read, and its outcome."""

@@ -24,6 +24,8 @@ _CHARSETS: Final = {
 _SEGMENT_NAME: Final = re.compile(r"^[A-Z][A-Z0-9]{2}$")
 _HEX: Final = re.compile(r"^X((?:[0-9A-Fa-f]{2})+)$")
 _HEADER_BYTES: Final = 8
+# Control characters say nothing and no FHIR string may hold them.
+_CONTROLS: Final = dict.fromkeys((*range(9), 11, 12, *range(14, 32), 127))
 _MAX_SEGMENTS: Final = 50_000
 
 
@@ -51,7 +53,7 @@ class Delimiters:
     def unescape(self, text: str) -> str:
         """Put back what was escaped; formatting becomes line breaks, unknown escapes stay as they are."""
         if self.escape not in text:
-            return text
+            return text.translate(_CONTROLS)
         parts = text.split(self.escape)
         result = [parts[0]]
         index = 1
@@ -63,7 +65,7 @@ class Delimiters:
             else:
                 result.append(replaced + parts[index + 1])
                 index += 2
-        return "".join(result)
+        return "".join(result).translate(_CONTROLS)
 
     def _escaped(self, name: str) -> str | None:
         plain = {

@@ -16,6 +16,9 @@ _BOM: Final = b"\xef\xbb\xbf"
 _MAX_JOINED_LINES: Final = 5
 _MAX_LINE_BYTES: Final = 1_000_000
 
+# Control characters say nothing and no FHIR string may hold them.
+_CONTROLS: Final = dict.fromkeys((*range(9), 11, 12, *range(14, 32), 127))
+
 # kind → the columns by which a table is known
 _KINDS: Final = {
     "trama": {"id_cita", "codigo_item", "fecha_atencion", "id_paciente"},
@@ -38,7 +41,7 @@ class Row:
     def get(self, *names: str) -> str:
         """The first value that is there, spaces trimmed, `NULL` being none."""
         for name in names:
-            value = self.values.get(name.lower(), "").strip()
+            value = self.values.get(name.lower(), "").translate(_CONTROLS).strip()
             if value and value.upper() != "NULL":
                 return value
         return ""
@@ -56,7 +59,7 @@ class Row:
         except InvalidOperation:
             message = f"{name} no es un número"
             raise ValueError(message) from None
-        if not value.is_finite() or abs(value) > 10**6 or len(text) > 12:  # noqa: PLR2004 - no measure of a person
+        if not value.is_finite() or value < 0 or value > 10**6 or len(text) > 12:  # noqa: PLR2004 - no measure of a person
             message = f"{name} no es un número posible"
             raise ValueError(message)
         return value or None

@@ -73,12 +73,22 @@ def _refusal(post: Post, masters: Masters, table: Table, row: Row) -> Refusal | 
             written_date(row.get(column), post.zone)
         except ValueError:
             return Refusal("mapping", "A-256", f"{column} no es una fecha.", location=place)
+    if _is_far_ahead(post, row):
+        text = "Fecha_Atencion es más de un año posterior a Fecha_Registro."
+        return Refusal("mapping", "A-256", text, location=place)
     for column in _NUMBERS:
         try:
             row.number(column)
         except ValueError as error:
             return Refusal("mapping", "A-257", f"{error}.", location=place)
     return _foreign(post, masters, row, place)
+
+
+def _is_far_ahead(post: Post, row: Row) -> bool:
+    """Whether a visit is dated long after it was typed in: no clock but the source's own is asked."""
+    attended = written_date(row.get("Fecha_Atencion"), post.zone) or ""
+    typed = written_date(row.get("Fecha_Registro"), post.zone)
+    return bool(typed) and int(attended[:4]) - int(str(typed)[:4]) > 1
 
 
 def _foreign(post: Post, masters: Masters, row: Row, place: str) -> Refusal | None:

@@ -121,6 +121,8 @@ def _read_act(read: _Read, masters: Masters, act: _Act) -> None:
         _procedure(read, act, item, original)
     else:
         standard = read.post.codes.find("items", act.code)
+        if standard is None and (item is None or item.kind == "CX"):
+            standard = diagnosis  # a diagnosis of unknown certainty is a reason, not a condition
         _reason(read, act, concept(original, standard, text=item.text if item else act.code))
         if standard is None:
             flag_unmapped(read.encounter)

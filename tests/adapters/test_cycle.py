@@ -134,6 +134,16 @@ def test_a_row_of_an_unknown_facility_is_read_again_once_the_site_knows_it(site,
     assert hub.written_more_than_once() == []
 
 
+def test_a_file_of_no_known_kind_is_told_once(site, opened):
+    settings = site("his-trama")
+    put_his(settings)
+    (settings.source_folder / "otro.csv").write_bytes(b"a;b;c\r\n1;2;3\r\n")
+    outbox = opened(settings)
+    for _ in range(2):
+        run_once(settings, outbox)
+    assert [item["location"] for item in outbox.quarantined() if item["code"] == "A-250"] == ["otro.csv"]
+
+
 def test_an_institute_delivers_its_documents(site, opened, hub):
     settings = site("ccda-folder", "III-E")
     shutil.copy(GOLDEN / "institute.xml", settings.source_folder)

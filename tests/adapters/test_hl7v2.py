@@ -139,7 +139,7 @@ def test_any_bytes_are_a_message_or_unreadable(tail):
             continue
         for segment in message.segments:
             for number in range(len(segment.fields)):
-                assert [item.component(2) for item in segment.repetitions(number)] != None
+                assert all(isinstance(item.component(2), str) for item in segment.repetitions(number))
 
 
 def test_an_acknowledgement_names_the_message_and_turns_the_address_round():

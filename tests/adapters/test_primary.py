@@ -14,6 +14,8 @@ from tests.adapters.conftest import GOLDEN, LIMA, RENIPRESS, as_fhir, check_gold
 POST = Post(Origin(RENIPRESS, RENIPRESS, "his"), LIMA, CodeMap())
 HIS = GOLDEN / "his"
 AT = "2024-03-01T00:00:00Z"
+HEADER = (HIS / "TRAMA_202401.csv").read_bytes().splitlines(keepends=True)[0]
+GOOD = (HIS / "TRAMA_202401.csv").read_bytes().splitlines(keepends=True)[1]
 
 
 def masters():
@@ -127,6 +129,32 @@ def test_both_charsets_and_both_orders_of_dates_give_the_same_visit():
     assert resources[0] == resources[1]
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "code"),
+    [
+        (b"61,50", b"-61,50", "A-257"),
+        (b"61,50", b"sesenta", "A-257"),
+        (b"15/01/2024;2024", b"15/01/2199;2199", "A-256"),
+        (b"1001;", b";", "A-255"),
+        (b";39058;", b";99999;", "A-258"),
+    ],
+)
+def test_impossible_values_are_refused(old, new, code):
+    content = HEADER + GOOD.replace(old, new, 1)
+    assert [outcome.refusal.code for outcome in trama(content=content)] == [code]
+
+
+def test_control_characters_do_not_travel():
+    content = HEADER + GOOD.replace(b";P;;", b";P;1\x00\x07;")
+    assert only(trama(content=content)[0], "Condition")[0]["note"] == [{"text": "Valor Lab: 1"}]
+
+
+def test_a_diagnosis_of_unknown_certainty_is_a_reason_only():
+    visit = trama(content=HEADER + GOOD.replace(b";P;", b";X;"))[0]
+    assert not only(visit, "Condition")
+    assert only(visit, "Encounter")[0]["reasonCode"][0]["coding"][0]["code"] == "F10.1"
+
+
 def test_a_quarantined_visit_can_be_mapped_again_from_its_bytes():
     outcome = by_key(trama())["cita|1004"]
     known = masters()
@@ -139,10 +167,6 @@ def test_a_quarantined_visit_can_be_mapped_again_from_its_bytes():
 def test_nothing_is_read_into_a_file_of_another_kind():
     assert read_table("x.csv", b"a;b;c\n1;2;3\n") is None
     assert read_table("x.csv", b"") is None
-
-
-HEADER = (HIS / "TRAMA_202401.csv").read_bytes().splitlines(keepends=True)[0]
-GOOD = (HIS / "TRAMA_202401.csv").read_bytes().splitlines(keepends=True)[1]
 
 
 @settings(max_examples=200, deadline=None)
