@@ -34,48 +34,51 @@ _PROFILES: Final = {
 SUCCESS: Final = "0"
 MINOR_FAILURE: Final = "4"
 SERIOUS_FAILURE: Final = "8"
-MOST_ENTITIES: Final = 20
 
 
 def instant(microseconds: int) -> str:
     """A FHIR instant in UTC with milliseconds."""
     whole, part = divmod(microseconds, 1_000_000)
-    stamp = datetime.fromtimestamp(whole, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{stamp}.{part // 1000:03d}Z"
+    return f"{datetime.fromtimestamp(whole, UTC).isoformat()[:19]}.{part // 1000:03d}Z"
 
 
-def audit_event(
-    event_id: str,
-    recorded_at: int,
-    request: Request,
-    requester: Requester | None,
-    touched: Touched | None,
-    patient_id: str,
-    reason: str,
-    problem: Problem | None,
+def fixed_part(
+    request: Request, requester: Requester | None, reason: str, problem: Problem | None, *, is_about_patient: bool
 ) -> dict[str, Any]:
-    """The AuditEvent of one act, for one patient's record or for none.
+    """What the events of like acts have in common: kind, outcome, agents, source.
 
-    `reason` says which rules decided; a refusal's own reason joins it. No value of a chart enters an event.
+    `reason` says which rules decided; a refusal's own reason joins it.
     """
     profile = _PROFILES.get(request.interaction)
-    event: dict[str, Any] = {"resourceType": "AuditEvent", "id": event_id}
+    event: dict[str, Any] = {"resourceType": "AuditEvent"}
     if profile is not None and problem is None:
-        event["meta"] = {"profile": [_PROFILE + ("Patient" if patient_id else "") + profile]}
-    return event | {
+        event["meta"] = {"profile": [_PROFILE + ("Patient" if is_about_patient else "") + profile]}
+    event |= {
         "type": {"system": _EVENT_TYPE, "code": "rest", "display": "Restful Operation"},
         "subtype": [{"system": _RESTFUL, "code": request.interaction}],
         "action": _ACTIONS.get(request.interaction, "R"),
-        "recorded": instant(recorded_at),
         "outcome": _outcome(problem),
         "outcomeDesc": _described(reason, problem),
-        "purposeOfEvent": [_coding(_ACT_REASON, requester.purpose_of_use)] if requester else None,
         "agent": _agents(requester),
         "source": {
             "site": "chasqui",
             "observer": {"display": "Chasqui regional hub"},
             "type": [{"system": "http://terminology.hl7.org/CodeSystem/security-source-type", "code": "4"}],
         },
+    }
+    if requester is not None:
+        event["purposeOfEvent"] = [_coding(_ACT_REASON, requester.purpose_of_use)]
+    return event
+
+
+def varying_part(
+    event_id: str, recorded_at: int, request: Request, touched: Touched | None, patient_id: str
+) -> dict[str, Any]:
+    """What each event says for itself: when, about whom, which request. No value of a chart enters an event."""
+    return {
+        "resourceType": "AuditEvent",
+        "id": event_id,
+        "recorded": instant(recorded_at),
         "entity": _entities(request, touched, patient_id),
     }
 
@@ -130,15 +133,15 @@ def _entities(request: Request, touched: Touched | None, patient_id: str) -> lis
                 "role": {"system": _OBJECT_ROLE, "code": "1", "display": "Patient"},
             }
         )
-    if touched is not None:
-        entities += [
+    if touched is not None and len(touched.references) == 1:
+        # One resource is named. What a search showed is not repeated here: the query is, and the record it touched.
+        entities.append(
             {
-                "what": {"reference": reference},
+                "what": {"reference": touched.references[0]},
                 "type": {"system": _OBJECT_TYPE, "code": "2", "display": "System Object"},
                 "role": {"system": _OBJECT_ROLE, "code": "4", "display": "Domain Resource"},
             }
-            for reference in touched.references[:MOST_ENTITIES]
-        ]
+        )
     if request.request_id:
         entities.append(
             {

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from exchange.audit.chain import commitment, leaf_hash
-from exchange.audit.event import audit_event
+from exchange.audit.event import fixed_part, varying_part
 from exchange.crypto.envelope import associated_data, seal
 from exchange.fhir.definitions import type_code
 from exchange.fhir.resource import dump
@@ -20,10 +20,11 @@ from exchange.problems import Problem
 from exchange.request import Request, Touched
 from exchange.requester import Requester
 from exchange.search.index import index
-from exchange.store.data_keys import REGION, key_place
+from exchange.store.data_keys import key_place
 from exchange.store.session import Transaction
 
 SALT_BYTES: Final = 16
+MOST_KEPT: Final = 2_000
 AUDIT_TYPE: Final = type_code("AuditEvent")
 
 _INSERT: Final = (
@@ -43,15 +44,17 @@ def append_and_commit(
 ) -> None:
     """Write the events of an act - one for each patient's record it touched, else one - and commit both."""
     records = [each for each in touched if each.compartment > 0]
-    patient_ids: dict[int, str] = {}
-    if records:
-        compartments = sorted({each.compartment for each in records})
-        patient_ids = transaction.store.patient_ids.of(transaction, compartments)
-    pieces, values = [], []
-    for each in records or [None]:
-        values += _row(transaction, request, requester, each, patient_ids, reason, problem)
-        pieces.append(_ROW)
-    transaction.finish(_INSERT + ",".join(pieces), values)
+    compartments = sorted({each.compartment for each in records})
+    patient_ids = transaction.store.patient_ids.of(transaction, compartments) if records else {}
+    about: list[tuple[Touched | None, str]] = [
+        (each, patient_ids[each.compartment]) for each in records if each.compartment in patient_ids
+    ] or [(None, "")]
+    fixed = fixed_part(request, requester, reason, problem, is_about_patient=bool(about[0][1]))
+    tokens = _tokens_of_fixed(transaction, fixed)
+    values: list[Any] = []
+    for each, patient_id in about:
+        values += _row(transaction, request, requester, each, patient_id, fixed, tokens)
+    transaction.finish(_INSERT + ",".join([_ROW] * len(about)), values)
 
 
 def _row(
@@ -59,22 +62,18 @@ def _row(
     request: Request,
     requester: Requester | None,
     touched: Touched | None,
-    patient_ids: dict[int, str],
-    reason: str,
-    problem: Problem | None,
+    patient_id: str,
+    fixed: dict[str, Any],
+    tokens: frozenset[int],
 ) -> list[Any]:
     event_id = str(uuid.uuid4())
     crypto = transaction.crypto
-    patient_id = patient_ids.get(touched.compartment, "") if touched else ""
-    compartment = touched.compartment if touched and patient_id else crypto.blind_index.own_compartment(
-        "AuditEvent", event_id
-    )
-    event = audit_event(event_id, transaction.now, request, requester, touched, patient_id, reason, problem)
-    event = {name: value for name, value in event.items() if value is not None}
-    found = index(event, (patient_id,), crypto.blind_index)
-    place = key_place(compartment) if compartment > 0 else REGION
-    cipher = transaction.store.data_keys.ciphers_to_write(transaction, (compartment,))[place]
-    body = seal(cipher, crypto.dictionaries, dump(event), associated_data(compartment, AUDIT_TYPE, event_id, 1))
+    compartment = touched.compartment if touched else crypto.blind_index.own_compartment("AuditEvent", event_id)
+    varying = varying_part(event_id, transaction.now, request, touched, patient_id)
+    found = index(varying, (patient_id,), crypto.blind_index)
+    cipher = transaction.store.data_keys.ciphers_to_write(transaction, (compartment,))[key_place(compartment)]
+    text = dump(fixed | varying)
+    body = seal(cipher, crypto.dictionaries, text, associated_data(compartment, AUDIT_TYPE, event_id, 1))
     salt = os.urandom(SALT_BYTES)
     return [
         compartment,
@@ -83,9 +82,21 @@ def _row(
         AUDIT_TYPE,
         event_id,
         found.clinical_at,
-        f"{{{','.join(map(str, found.tokens))}}}",
+        f"{{{','.join(map(str, tokens.union(found.tokens)))}}}",
         f"{{{','.join(map(str, found.ranges))}}}",
         body,
         salt,
         leaf_hash(commitment(salt, body)),
     ]
+
+
+def _tokens_of_fixed(transaction: Transaction, fixed: dict[str, Any]) -> frozenset[int]:
+    """The tokens of what like events share, remembered: indexing it anew would cost more than sealing it."""
+    kept = transaction.store.audit_tokens
+    key = dump({name: value for name, value in fixed.items() if name not in ("outcomeDesc", "source")})
+    tokens = kept.get(key)
+    if tokens is None:
+        if len(kept) >= MOST_KEPT:
+            kept.clear()
+        tokens = kept[key] = frozenset(index(fixed, (), transaction.crypto.blind_index).tokens)
+    return tokens

@@ -14,9 +14,12 @@ from typing import Any, Final
 
 import zstandard
 
+from exchange.audit.event import fixed_part, varying_part
 from exchange.demo.bundles import organizations, patient_bundles
 from exchange.demo.region import build_region
-from exchange.fhir.resource import dump
+from exchange.fhir.resource import dump, parse
+from exchange.request import Request, Touched
+from exchange.requester import Requester
 
 SEED: Final = 20_26
 PEOPLE: Final = 400
@@ -27,10 +30,6 @@ FILE: Final = Path(__file__).parent.parent / "crypto" / "dictionary-1.zdict"
 
 def samples() -> list[bytes]:
     """Resources as they are stored, and the audit events of reading them."""
-    from exchange.audit.event import audit_event
-    from exchange.request import Request, Touched
-    from exchange.requester import Requester
-
     region = build_region(seed=SEED, people=PEOPLE, reference_date=date(2026, 6, 30))
     found: list[bytes] = [dump(each) for each in organizations(region)]
     requester = Requester("regional-hospital", "Hospital", "ipress-00090032", "system", (), "TREAT", "hr-", "token")
@@ -43,10 +42,9 @@ def samples() -> list[bytes]:
         patient = next(iter(ids.values()))
         for interaction in ("read", "search-type", "transaction"):
             asked = Request(interaction, request_id=patient, described=f"GET /fhir/{reference}")
-            event = audit_event(
-                patient, 1_780_000_000_000_000, asked, requester, Touched(1, (reference,)), patient, "own records", None
-            )
-            found.append(dump(event))
+            fixed = fixed_part(asked, requester, "own records", None, is_about_patient=True)
+            varying = varying_part(patient, 1_780_000_000_000_000, asked, Touched(1, (reference,)), patient)
+            found.append(dump(fixed | varying))
     return found
 
 
@@ -62,8 +60,6 @@ def _stored(entry: dict[str, Any], ids: dict[str, str]) -> dict[str, Any]:
     text = dump(stored)
     for url, logical in ids.items():
         text = text.replace(url.encode(), b"Patient/" + logical.encode())
-    from exchange.fhir.resource import parse
-
     return parse(text)
 
 

@@ -27,7 +27,7 @@ NOTICE: Final = (
 def instant(microseconds: int) -> str:
     """A FHIR instant in UTC, with the microseconds that order versions."""
     whole, part = divmod(microseconds, 1_000_000)
-    return f"{datetime.fromtimestamp(whole, UTC):%Y-%m-%dT%H:%M:%S}.{part:06d}Z"
+    return f"{datetime.fromtimestamp(whole, UTC).isoformat()[:19]}.{part:06d}Z"
 
 
 def entry(version: Version, mode: str) -> bytes:

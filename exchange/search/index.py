@@ -8,7 +8,7 @@ A birth date is never stored as a number: day, month and year are hashed, like a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable
 from functools import cache
 from typing import Any, Final
 from zlib import crc32
@@ -40,28 +40,31 @@ def hash_text(resource_type: str, name: str, form: str) -> str:
 
 def forms_of(
     parameter: SearchParameter, fhir_type: str, value: Any, own_patients: Collection[str], fhir_url: str
-) -> Iterator[str]:
+) -> Iterable[str]:
     """The forms under which one element can be found by one parameter."""
     match parameter.kind:
         case "token":
-            yield from token.forms(fhir_type, value)
+            return token.forms(fhir_type, value)
         case "string":
-            yield from string.forms(fhir_type, value)
+            return string.forms(fhir_type, value)
         case "reference" | "uri":
-            yield from reference.forms(fhir_type, value, own_patients, fhir_url)
-        case "date" if parameter.name in SEALED_DATES and isinstance(value, str):
-            yield from (f"@{value[:length]}" for length in _DATE_LENGTHS if len(value) >= length)
+            return reference.forms(fhir_type, value, own_patients, fhir_url)
+        case "date" if isinstance(value, str):  # of a person: never stored as a number
+            return [f"@{value[:length]}" for length in _DATE_LENGTHS if len(value) >= length]
+        case _:
+            return ()
 
 
 def index(resource: dict[str, Any], own_patients: Collection[str], blind: BlindIndex) -> Index:
     """The index of one resource version. `own_patients` are the ids of its compartment's patient."""
     resource_type = resource["resourceType"]
     zone, fhir_url = _place()
+    scoping = reference.scoping_parameters(resource_type)
     population = population_parameters(resource_type)
     clinical = clinical_parameter(resource_type)
+    value = blind.value
     tokens: set[int] = set()
     found: set[int] = set()
-    scoping = reference.scoping_parameters(resource_type)
     ranges: list[int] = []
     clinical_at = BEGINNING
     for parameter, elements in extractor(resource_type)(resource):
@@ -70,20 +73,23 @@ def index(resource: dict[str, Any], own_patients: Collection[str], blind: BlindI
             continue
         if parameter.kind == "date" and name not in SEALED_DATES:
             number = parameter_number(name)
-            for fhir_type, value in elements:
-                for low, high in date.ranges(fhir_type, value, zone):
+            for fhir_type, element in elements:
+                for low, high in date.ranges(fhir_type, element, zone):
                     ranges += (number, low, high)
                     if name == clinical and clinical_at == BEGINNING and MIN_INSTANT < low < MAX_INSTANT:
                         clinical_at = low
             continue
         own = own_patients if name in scoping else ()
-        is_populated = name in population
-        for fhir_type, value in elements:
-            for form in forms_of(parameter, fhir_type, value, own, fhir_url):
-                hashed = blind.value(hash_text(resource_type, name, form))
-                tokens.add(hashed)
-                if is_populated and is_population_form(name, form):
-                    found.add(hashed)
+        prefix = hash_text(resource_type, name, "")
+        forms = {
+            form
+            for fhir_type, element in elements
+            for form in forms_of(parameter, fhir_type, element, own, fhir_url)
+        }
+        hashed = {form: value(prefix + form) for form in forms}
+        tokens.update(hashed.values())
+        if name in population:
+            found.update(token for form, token in hashed.items() if is_population_form(name, form))
     return Index(clinical_at, tokens, ranges, found)
 
 

@@ -88,6 +88,7 @@ class Store:
         self.crypto = crypto
         self.data_keys = DataKeys(crypto)
         self.patient_ids = PatientIds()
+        self.audit_tokens: dict[bytes, frozenset[int]] = {}
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
