@@ -53,6 +53,8 @@ def read(note: str, public_key: bytes) -> Checkpoint:
         raw = base64.b64decode(line.rsplit(" ", 1)[1], validate=True)
         if raw[:4] != key_id(origin, public_key):
             raise SealBroken("a checkpoint was signed by another key")
+        if found.body() != body + "\n":
+            raise SealBroken("a checkpoint is not written as it was signed")
         Ed25519PublicKey.from_public_bytes(public_key).verify(raw[4:], found.body().encode())
     except (ValueError, StopIteration, binascii.Error):
         raise SealBroken("a checkpoint is malformed") from None

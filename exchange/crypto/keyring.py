@@ -115,7 +115,7 @@ def read_root_key_file(path: Path, *, is_demo: bool) -> bytes:
     try:
         if path.stat().st_mode & 0o077:
             raise SealBroken(f"the root key file {path.name} is open to others: chmod 600 it")
-        text = path.read_text()
+        text = path.read_text(errors="replace")
     except OSError as error:
         raise SealBroken(f"the root key file {path.name} cannot be read: {error.strerror}") from None
     # 2. A key made for a demonstration never opens real data.
