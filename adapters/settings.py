@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 SOURCE_KINDS: Final = ("his-trama", "hl7v2-mllp", "hl7v2-folder", "ccda-folder")
 LEVELS: Final = ("I-1", "I-2", "I-3", "I-4", "II-1", "II-2", "II-E", "III-1", "III-2", "III-E")
 _RENIPRESS: Final = re.compile(r"^\d{8}$")
-_ID_PREFIX: Final = re.compile(r"^[A-Za-z0-9][A-Za-z0-9.-]{0,29}$")
+_ID_PREFIX: Final = re.compile(r"^(?=.*[g-z])[a-z0-9]{2,19}$")  # the hub: an id of its own never begins so
 _SYSTEM: Final = re.compile(r"^[a-z0-9][a-z0-9-]{0,39}$")
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _MAX_PORT: Final = 65535
@@ -240,7 +240,7 @@ class _Checker:
             client_id=self._text("hub", "client_id", bool, "escriba el identificador que le dio la región"),
             scope=self._text("hub", "scope", bool, "escriba los permisos que pide al hub", "system/*.cu"),
             id_prefix=self._text(
-                "hub", "id_prefix", _ID_PREFIX.match, "use hasta 30 letras, dígitos o guiones", renipress
+                "hub", "id_prefix", _ID_PREFIX.match, "use 2 a 19 minúsculas y dígitos", f"i{renipress}"
             ),
             hub_url=self._text("hub", "url", _is_safe_url, "debe empezar con https://").rstrip("/"),
             data_folder=self._path("storage", "data_folder") or Path(),

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import httpx
 import jwt
@@ -27,6 +28,7 @@ _ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer
 _ASSERTION_SECONDS: Final = 240
 _TOKEN_CAP_SECONDS: Final = 300
 _TOKEN_MARGIN_SECONDS: Final = 20
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _RETRY_AFTER_CAP_SECONDS: Final = 3600.0
 _REFUSED: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
 _HUB_BUSY: Final = frozenset(
@@ -83,6 +85,7 @@ class HubClient:
             timeout=httpx.Timeout(timeout_seconds, connect=min(timeout_seconds, 10.0)),
             headers={"Accept": "application/fhir+json", "Accept-Encoding": "identity"},
             follow_redirects=False,
+            trust_env=urlsplit(hub_url).hostname not in _LOOPBACK,  # a proxy is for the way out only
         )
         self._lock = threading.Lock()
         self._token = ""

@@ -94,7 +94,7 @@ class Gathered:
         codings = [coding for item in (source, *source.all("translation")) if (coding := self._coding(item))]
         original_text = source.first("originalText")
         text = words or source.get("displayName") or (original_text.words() if original_text else "")
-        standards = [coding for coding in codings if coding.system in _SYSTEMS.values()]
+        standards = [coding for coding in codings if not coding.system.startswith("urn:oid:")]
         if not standards and codings and (found := self.institute.codes.find(table, codings[0].code)):
             standards = [found]
         locals_ = [coding for coding in codings if coding not in standards]
@@ -126,7 +126,8 @@ class Gathered:
         code, oid = source.get("code"), source.get("codeSystem")
         if not code or re.search(r"\s", code):
             return None
-        known = _SYSTEMS.get(oid)
+        named = self.institute.codes.find("systems", oid)
+        known = _SYSTEMS.get(oid) or (named.code if named else None)
         if known:
             return Coding(known, code, source.get("displayName"))
         return Coding(f"urn:oid:{oid}", code, source.get("displayName")) if _OID.match(oid) else None

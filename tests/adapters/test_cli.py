@@ -44,7 +44,7 @@ def post(tmp_path, hub):
 def test_the_sites_that_come_along_are_good(name, tmp_path):
     environment = {"ADAPTER_SOURCE_FOLDER": str(tmp_path), "ADAPTER_DATA_FOLDER": str(tmp_path / "data")}
     settings = read_settings(SITES / f"{name}.toml", environment)
-    assert settings.id_prefix == settings.renipress
+    assert settings.id_prefix == f"i{settings.renipress}"
     assert settings.code_folder.is_dir()
 
 

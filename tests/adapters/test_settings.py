@@ -15,7 +15,7 @@ def faults(path, environment=None):
 def test_a_good_site_is_read(tmp_path):
     settings = read_settings(write_site(tmp_path, "http://127.0.0.1:1/fhir"), {})
     assert settings.renipress == "00005196"
-    assert settings.id_prefix == "00005196"
+    assert settings.id_prefix == "i00005196"
     assert settings.source_system == "his"
     assert settings.data_folder == tmp_path / "data"
 
