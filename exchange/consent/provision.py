@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 from exchange.fhir.datatype import MAX_INSTANT, MIN_INSTANT, date_range, parse_reference
@@ -28,7 +29,7 @@ SUBSUMED: Final = {
 _ACTOR_EXTENSIONS: Final = frozenset({"extension", "id", "role", "reference"})
 _KNOWN: Final = frozenset({"id", "extension", "type", "period", "actor", "purpose", "provision", "action"})
 _ACCESS_ACTIONS: Final = frozenset({"access", "use", "disclose"})
-MAX_DEPTH: Final = 8
+MOST_RULES: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,29 +58,37 @@ def rules(consent: dict[str, Any], compartment: int) -> list[Rule]:
     root = consent.get("provision") or {"type": "deny"}
     is_understood = "modifierExtension" not in consent
     # R4: the root's type is what the consent rests on; one without a type rests on the policy, which denies.
-    return list(_flatten(root, consent["id"], compartment, root.get("type", "deny"), 0, is_understood))
+    flat = _flatten(root, consent["id"], compartment, root.get("type", "deny"), 0, is_understood)
+    found = list(islice(flat, MOST_RULES + 1))
+    if len(found) > MOST_RULES:  # nobody's choices: too much to judge on each request, so it denies
+        return [Rule(compartment, consent["id"], 0, False, None, None, MIN_INSTANT, MAX_INSTANT)]
+    return found
 
 
 def _flatten(
     provision: dict[str, Any], consent_id: str, compartment: int, kind: str, depth: int, is_understood: bool  # noqa: FBT001
 ) -> Iterator[Rule]:
     is_permit = kind == "permit"
-    is_understood = is_understood and not (provision.keys() - _KNOWN)
+    is_known = is_understood and not (provision.keys() - _KNOWN)
     purposes = _purposes(provision)
     starts_at, ends_at, is_period = _period(provision.get("period"))
-    understood = is_understood and purposes != () and is_period and _is_access(provision)
+    understood = is_known and purposes != () and is_period and _is_access(provision)
+    inner = "deny" if is_permit else "permit"  # a nested provision is an exception to its parent
+    nested = [(each, each.get("type", inner)) for each in provision.get("provision", ())]
     if is_permit and not understood:
-        return  # a permit that is not understood permits nothing, and nothing below it can be reached
+        # A permit that is not understood permits nothing. What is denied inside of it may concern somebody whom
+        # another consent permits, so it is denied wherever the permit might have spoken.
+        for each, nested_kind in nested:
+            found = _flatten(each, consent_id, compartment, nested_kind, depth + 1, is_understood)
+            yield from (rule for rule in found if not rule.is_permit)
+        return
     if not is_permit and not understood:
         yield Rule(compartment, consent_id, depth, False, None, None, MIN_INSTANT, MAX_INSTANT)
         return  # exceptions inside a deny that is not understood are not honoured either
     for actor in _actors(provision, is_permit=is_permit):
         yield Rule(compartment, consent_id, depth, is_permit, actor, purposes, starts_at, ends_at)
-    if depth == MAX_DEPTH:
-        return
-    inner = "deny" if is_permit else "permit"  # a nested provision is an exception to its parent
-    for nested in provision.get("provision", ()):
-        for rule in _flatten(nested, consent_id, compartment, nested.get("type", inner), depth + 1, is_understood):
+    for each, nested_kind in nested:
+        for rule in _flatten(each, consent_id, compartment, nested_kind, depth + 1, is_understood):
             yield from _narrowed(rule, provision, starts_at, ends_at, purposes)
 
 
@@ -115,7 +124,7 @@ def _actors(provision: dict[str, Any], *, is_permit: bool) -> list[int | None]:
             found.append(custodian_key(named.id))
         elif not is_permit:
             return [None]  # a deny whose actor cannot be resolved denies everybody
-    return found
+    return list(dict.fromkeys(found))
 
 
 def _purposes(provision: dict[str, Any]) -> tuple[str, ...] | None:
@@ -140,7 +149,7 @@ def _period(period: dict[str, Any] | None) -> tuple[int, int, bool]:
         end = date_range(period["end"], zone)[1] if "end" in period else MAX_INSTANT
     except (ValueError, TypeError):
         return MIN_INSTANT, MAX_INSTANT, False
-    return start, end, not (period.keys() - {"start", "end", "id", "extension"})
+    return start, end, start <= end and not (period.keys() - {"start", "end", "id", "extension"})
 
 
 def _is_access(provision: dict[str, Any]) -> bool:

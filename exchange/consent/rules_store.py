@@ -51,13 +51,13 @@ class Person:
 def persons_of_resource(transaction: Transaction, resource_type: str, resource_id: str) -> list[Person]:
     """The persons whom a resource is about; empty when it is absent or about nobody."""
     return _persons(
-        transaction.rows(OF_RESOURCE, {"id": resource_id, "type": type_code(resource_type)})
+        transaction.prepared(OF_RESOURCE, {"id": resource_id, "type": type_code(resource_type)})
     )
 
 
 def persons_of_patients(transaction: Transaction, compartments: Collection[int]) -> list[Person]:
     """The persons behind source patient records; records that do not exist are left out."""
-    return _persons(transaction.rows(OF_PATIENTS, {"compartments": sorted(compartments)}))
+    return _persons(transaction.prepared(OF_PATIENTS, {"compartments": sorted(compartments)}))
 
 
 def record_rules(transaction: Transaction, written: Sequence[Written]) -> None:

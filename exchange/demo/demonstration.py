@@ -13,6 +13,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -25,7 +26,8 @@ from exchange.demo.bundles import organizations
 from exchange.demo.ccda import write_documents
 from exchange.demo.client import FhirClient, make_client_key
 from exchange.demo.hl7v2 import messages, send_over_mllp
-from exchange.demo.processes import Processes, command, require_free, run as run_command, wait_until_ready
+from exchange.demo.processes import Processes, command, require_free, wait_until_ready
+from exchange.demo.processes import run as run_command
 from exchange.demo.region import Region, build_region
 from exchange.demo.trama import write_trama
 from exchange.fhir import peru
@@ -201,7 +203,7 @@ class Demonstration:
         administrator.close()
 
     def _invent(self) -> None:
-        mark = self.folder / "region" / f"{self.seed}-{self.people}"
+        mark = self._mark("written")
         if mark.exists():
             return
         write_trama(self.region, self._source("primary"), "both")
@@ -212,27 +214,35 @@ class Demonstration:
         for site in self.sites:
             self.processes.start(f"adapter-{site.name}", [command("adapter"), "run", str(site.file)],
                                  self._environment(site))  # fmt: skip
-        sent = self.folder / "region" / f"{self.seed}-{self.people}-sent"
+        sent, delivered = self._mark("sent"), self._mark("delivered")
         if not sent.exists():
             self._send_messages()
             sent.touch()
-        deadline = time.monotonic() + DELIVERY_SECONDS
-        quiet = 0
-        while time.monotonic() < deadline:
-            self.processes.require_running()
-            states = [self._status(site) for site in self.sites]
-            waiting = sum(state["pending"] for state in states)
-            is_fed = all(state["applied"] for state in states)
-            quiet = quiet + 1 if is_fed and not waiting else 0
-            if quiet >= 2:  # noqa: PLR2004 - nothing waits, twice in a row
-                break
-            time.sleep(0.3)
-        else:
-            raise Unavailable("the adapters did not deliver in time; see the logs")
+        states = self._wait_until_quiet(times=1 if delivered.exists() else 2)
+        delivered.touch()
         for site, state in zip(self.sites, states, strict=True):
             self.out.print(
                 f"    {site.name:9} {state['applied']} records applied, {state['quarantined']} in quarantine"
             )
+
+    def _wait_until_quiet(self, times: int) -> list[dict[str, Any]]:
+        """Wait until nothing waits in any outbox, so many times in a row; the state of each."""
+        deadline = time.monotonic() + DELIVERY_SECONDS
+        quiet = 0
+        with ThreadPoolExecutor(len(self.sites)) as pool:
+            while time.monotonic() < deadline:
+                self.processes.require_running()
+                states = list(pool.map(self._status, self.sites))
+                is_quiet = all(state["applied"] and not state["pending"] for state in states)
+                quiet = quiet + 1 if is_quiet else 0
+                if quiet >= times:
+                    return states
+                time.sleep(0.3)
+        raise Unavailable("the adapters did not deliver in time; see the logs")
+
+    def _mark(self, step: str) -> Path:
+        """A file that says that a step was done for this region."""
+        return self.folder / "region" / f"{self.seed}-{self.people}-{step}"
 
     def _send_messages(self) -> None:
         deadline = time.monotonic() + 30

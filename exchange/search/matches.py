@@ -30,6 +30,7 @@ from exchange.store.versions import COLUMNS, Version, opened, table_of
 from exchange.store.visibility import visible
 
 CHUNK_ROWS: Final = 500
+MOST_KEPT_CRITERIA: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +163,9 @@ class _Plan:
         where, parameters = visible(permit)
         parts = [where]
         self.rest: list[Criterion] = []
+        self.varies = len(query.criteria) > MOST_KEPT_CRITERIA or any(
+            len(criterion.values) > 1 for criterion in query.criteria
+        )
         driver: list[int] = []
         blind = transaction.crypto.blind_index
         for number, criterion in enumerate(query.criteria):
@@ -242,7 +246,9 @@ class _Plan:
     def _rows(self, order: Order, position: list[Any], limit: int) -> list[Version]:
         keys = {f"k{number}": value for number, value in enumerate(position)}
         sql = self._sql(order, order.after if position else "true")
-        return opened(self.transaction, self.transaction.rows(sql, self._named() | keys | {"limit": limit}))
+        # The shapes of searches within a record are few, so their plans are kept.
+        fetch = self.transaction.prepared if self.is_slice and not self.varies else self.transaction.rows
+        return opened(self.transaction, fetch(sql, self._named() | keys | {"limit": limit}))
 
     def _named(self) -> dict[str, Any]:
         return self.parameters | {"driver": self.driver, "one": self.driver[0] if self.driver else None}

@@ -6,6 +6,7 @@ Leaves:  when a transaction begins and commits to perform; SQL to the other file
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,9 @@ from exchange.settings import Settings
 from exchange.store.data_keys import DataKeys
 from exchange.store.patient_ids import PatientIds
 
+MOST_PREPARED: Final = 60
+_PARAMETER: Final = re.compile(r"%\((\w+)\)s")
+
 Row = tuple[Any, ...]
 Parameters = Mapping[str, Any] | Sequence[Any] | None
 
@@ -32,8 +36,9 @@ RETRIED: Final = (errors.SerializationFailure, errors.DeadlockDetected, errors.U
 class Transaction:
     """One open transaction. BEGIN travels with its first statement, COMMIT with its last where it can."""
 
-    def __init__(self, connection: Any, store: Store) -> None:
+    def __init__(self, connection: Any, store: Store, statements: dict[str, str]) -> None:
         self._cursor = connection.cursor()
+        self._statements = statements
         self._prefix = "BEGIN; "
         self.store = store
         self.crypto = store.crypto
@@ -45,6 +50,23 @@ class Transaction:
         self._execute(sql, parameters)
         found: list[Row] = self._cursor.fetchall()
         return found
+
+    def prepared(self, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
+        """Run a hot statement that this connection keeps planned: planning costs more than running it.
+
+        The text must be one of few: each one is kept for the connection's life.
+        """
+        statement = self._statements.get(sql)
+        if statement is None:
+            if len(self._statements) >= MOST_PREPARED:
+                return self.rows(sql, parameters)
+            names = tuple(dict.fromkeys(_PARAMETER.findall(sql)))
+            numbered = _PARAMETER.sub(lambda found: f"${names.index(found.group(1)) + 1}", sql)
+            label = f"hot{len(self._statements)}"
+            self._execute(f"PREPARE {label} AS {numbered}", None)
+            arguments = ", ".join(f"%({name})s" for name in names)
+            statement = self._statements[sql] = f"EXECUTE {label} ({arguments})"
+        return self.rows(statement, parameters)
 
     def run(self, sql: str, parameters: Parameters = None) -> int:
         """Run a statement that returns nothing; the number of rows that it touched."""
@@ -98,7 +120,8 @@ class Store:
                 Conflict - a lock was not had in time. The errors in RETRIED pass as they are.
         """
         connection = _connect(self.engine)
-        transaction = Transaction(connection.driver_connection, self)
+        statements = connection.info.setdefault("statements", {})
+        transaction = Transaction(connection.driver_connection, self, statements)
         try:
             yield transaction
             transaction.rollback()

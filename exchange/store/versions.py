@@ -186,7 +186,8 @@ def read_current(
     """The current version, or None when it is absent or hidden."""
     predicate, parameters = visible(permit)
     parameters |= {"id": resource_id, "type": type_code(resource_type)}
-    rows = transaction.rows(READ_CURRENT.replace("resource r", table_of(resource_type) + " r") + predicate, parameters)
+    sql = READ_CURRENT.replace("resource r", f"{table_of(resource_type)} r") + predicate
+    rows = transaction.prepared(sql, parameters)
     return opened(transaction, rows)[0] if rows else None
 
 
