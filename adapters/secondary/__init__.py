@@ -61,14 +61,18 @@ def map_message(
 
 
 def _named(hospital: Hospital, message: Message, record: SourceRecord) -> SourceRecord:
-    """The record under the name that its sender gave it: application, facility, control id, time."""
+    """The record under the name that its sender gave it: application, facility, control id, time.
+
+    The content is part of the name: systems that count from 1 every morning give one id to two messages,
+    and the second is no correction of the first.
+    """
     header = message.header
-    control_id = message.control_id or record.natural_key
+    digest = hashlib.sha256(record.original).hexdigest()[:16]
     sent_at = compact_moment(header.text(7), hospital.zone)
     return SourceRecord(
         facility=record.facility,
         system=record.system,
-        natural_key="|".join((header.text(3), header.text(4), control_id, header.text(7))),
+        natural_key="|".join((*(header.text(number) for number in (3, 4, 10, 7)), digest)),
         patient_key="",
         original=record.original,
         received_at=record.received_at,

@@ -13,11 +13,12 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from adapters.cycle import AlreadyRunning, Cycle, only_one
-from adapters.hl7v2.framing import Deframer, frame
+from adapters.hl7v2.framing import Deframer, Frame, frame
 from adapters.outbox import Outbox
 from adapters.outbox.sealing import OutboxFull
 from adapters.sender.client_key import make_client_key
@@ -162,6 +163,30 @@ def test_a_hospital_may_leave_files(site, opened, hub):
     versions = {url: len(items) for url, items in hub.resources.items() if url.startswith("Encounter/")}
     assert list(versions.values()) == [2]
     assert len(hub.of_type("Patient")) == 3
+
+
+SHARED = Path("/work/shared/data/hl7v2")
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="messages of other projects are not on this machine")
+def test_of_the_messages_of_others_none_is_lost(site, opened, hub):
+    settings = site("hl7v2-folder", "II-1")
+    for path in SHARED.glob("*.hl7"):
+        shutil.copy(path, settings.source_folder)
+    outbox = opened(settings)
+    status = run_once(settings, outbox)
+    assert (status["applied"], status["quarantined"]) == (42, 33)
+    assert sum(status[state] for state in ("pending", "parked", "discarded")) == 0
+    assert all(item["text"] for item in outbox.quarantined())
+
+
+def test_two_messages_under_one_control_id_are_two(site, opened):
+    settings = site("hl7v2-mllp", "II-1")
+    outbox = opened(settings)
+    cycle = Cycle(settings, outbox)
+    for raw in (messages()[6], messages()[6].replace(b"NN^NN", b"RN^RN"), messages()[6]):
+        cycle.take_frame(Frame(raw))
+    assert outbox.status()["quarantined"] == 2
 
 
 def test_nothing_readable_is_kept_or_logged(site, opened, hub, caplog):
