@@ -66,7 +66,12 @@ def rules(consent: dict[str, Any], compartment: int) -> list[Rule]:
 
 
 def _flatten(
-    provision: dict[str, Any], consent_id: str, compartment: int, kind: str, depth: int, is_understood: bool  # noqa: FBT001
+    provision: dict[str, Any],
+    consent_id: str,
+    compartment: int,
+    kind: str,
+    depth: int,
+    is_understood: bool,  # noqa: FBT001
 ) -> Iterator[Rule]:
     is_permit = kind == "permit"
     is_known = is_understood and not (provision.keys() - _KNOWN)
