@@ -38,7 +38,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 def create_app() -> FastAPI:
     """The hub's application. `uvicorn exchange.app:create_app --factory` serves it."""
     app = FastAPI(
-        title="Chasqui", version=__version__, lifespan=_lifespan, docs_url=None, redoc_url=None, openapi_url=None
+        title="Chasqui",
+        version=__version__,
+        lifespan=_lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
     )
     app.include_router(token.router)
     app.include_router(routes.router)

@@ -27,8 +27,12 @@ from exchange.requester import ROLES, parse_scopes
 from exchange.settings import settings
 from exchange.worker.seal_audit_log import seal_until
 
-app = typer.Typer(help="Chasqui: the regional health-record exchange.", no_args_is_help=True, add_completion=False,
-                  pretty_exceptions_enable=False)
+app = typer.Typer(
+    help="Chasqui: the regional health-record exchange.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
 clients = typer.Typer(help="Register, list and suspend the systems that may ask.", no_args_is_help=True)
 audit = typer.Typer(help="Verify and seal the audit log.", no_args_is_help=True)
 keys = typer.Typer(help="The state of the hub's keys.", no_args_is_help=True)
@@ -99,9 +103,13 @@ def work() -> None:
 
 @app.command()
 def demo(
-    people: Annotated[int, typer.Option(min=1, max=100_000, help="How many people the invented region has.")] = 300,
+    people: Annotated[
+        int, typer.Option(min=1, max=100_000, help="How many people the invented region has.")
+    ] = 300,
     seed: Annotated[int, typer.Option(help="The same seed makes the same region.")] = 1,
-    once: Annotated[bool, typer.Option("--once", help="End after the demonstration, with a line of JSON.")] = False,
+    once: Annotated[
+        bool, typer.Option("--once", help="End after the demonstration, with a line of JSON.")
+    ] = False,
     folder: Annotated[Path, typer.Option(help="Where the demonstration lives.")] = Path("var/demo"),
 ) -> None:
     """Show the exchange at work on an invented La Libertad, then leave it running."""
@@ -124,7 +132,8 @@ def demo_token(
     if not key.exists():
         out.print("The demonstration has no such client.")
         raise typer.Exit(2)
-    print(FhirClient(settings().base_url, client_id, key, scopes.get(client_id, FILING_SCOPE)).token())
+    url = (folder / "url").read_text() if (folder / "url").exists() else settings().base_url
+    print(FhirClient(url, client_id, key, scopes.get(client_id, FILING_SCOPE)).token())
 
 
 @app.command()
@@ -138,7 +147,10 @@ def doctor() -> None:
         )[0]
         waiting = transaction.rows("SELECT count(*) FROM linkage_review")[0][0]
     out.print(f"database: PostgreSQL {version}")
-    out.print("positions: " + ("in order" if newest in (True, None) else "behind a restored database's transactions"))
+    out.print(
+        "positions: "
+        + ("in order" if newest in (True, None) else "behind a restored database's transactions")
+    )
     out.print(f"pairs of records that wait for a person's judgement: {waiting}")
     if newest is False:
         raise typer.Exit(1)
@@ -147,8 +159,12 @@ def doctor() -> None:
 @clients.command("register")
 def register_client(
     client_id: Annotated[str, typer.Argument(help="Lower-case letters, digits, dots, hyphens.")],
-    organization: Annotated[str, typer.Option(help="Id of the facility's Organization, such as ipress-00090011.")],
-    jwks: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="File with the public keys (JWKS).")],
+    organization: Annotated[
+        str, typer.Option(help="Id of the facility's Organization, such as ipress-00090011.")
+    ],
+    jwks: Annotated[
+        Path, typer.Option(exists=True, dir_okay=False, help="File with the public keys (JWKS).")
+    ],
     scopes: Annotated[str, typer.Option(help="Such as 'system/*.cruds'.")],
     id_prefix: Annotated[str, typer.Option(help="What client-assigned ids begin with, such as posta1-.")],
     name: Annotated[str, typer.Option(help="Name that the audit log shows.")] = "",
@@ -188,7 +204,9 @@ def list_clients() -> None:
 
 
 @clients.command("suspend")
-def suspend_client(client_id: str, back: Annotated[bool, typer.Option("--back", help="Let it back in.")] = False) -> None:
+def suspend_client(
+    client_id: str, back: Annotated[bool, typer.Option("--back", help="Let it back in.")] = False
+) -> None:
     """Suspend a system: within five seconds its tokens are worth nothing."""
     known: list[bool] = []
     verb = "let back" if back else "suspended"
@@ -211,7 +229,9 @@ def verify(as_json: Annotated[bool, typer.Option("--json", help="Print one line 
         print(json.dumps({"verified": found.is_verified, "events": found.events, "checkpoints": found.checkpoints,
                           "waiting": found.waiting, "findings": found.findings}))  # fmt: skip
     else:
-        out.print(f"{found.events} events under {found.checkpoints} signed heads, {found.waiting} waiting for a place")
+        out.print(
+            f"{found.events} events under {found.checkpoints} signed heads, {found.waiting} waiting for a place"
+        )
         for finding in found.findings:
             out.print(finding, style="red", markup=False)
         out.print("The log is verified." if found.is_verified else "The log does NOT verify.")
@@ -230,7 +250,9 @@ def key_status() -> None:
     """Show which versions of the hub's keys there are, and how many data keys each wraps."""
     with _hub().store.transaction() as transaction:
         table = Table("purpose", "version", "wraps data keys")
-        counts = dict(transaction.rows("SELECT wrapping_version, count(*) FROM data_key GROUP BY 1"))  # type: ignore[arg-type]
+        counts: dict[int, int] = dict(
+            transaction.rows("SELECT wrapping_version, count(*) FROM data_key GROUP BY 1")
+        )
         for purpose, version in transaction.rows("SELECT purpose, version FROM hub_key ORDER BY 1, 2"):
             table.add_row(purpose, str(version), str(counts.get(version, 0)) if purpose == "record" else "")
     out.print(table)
@@ -241,4 +263,3 @@ def _hub() -> Hub:
     if chosen.database_url is None and not embedded(chosen).is_running():
         prepare(chosen)
     return open_hub(chosen)
-

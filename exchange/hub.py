@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from exchange.crypto.root_key import make_demo_root_key, read_root_key
 from exchange.embedded import EmbeddedPostgres
 from exchange.perform import Spine
 from exchange.problems import SealBroken
 from exchange.settings import Settings
 from exchange.store.hub import open_store, prepare_keys
 from exchange.store.migrate import migrate
-from exchange.crypto.root_key import make_demo_root_key, read_root_key
 from exchange.store.session import Store
 
 

@@ -20,14 +20,16 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="EXCHANGE_", frozen=True, extra="ignore")
 
     mode: Literal["production", "demo"] = Field(
-        "production", description="`demo` allows a root key in a file and marks every answer of the hub as demo."
+        "production",
+        description="`demo` allows a root key in a file and marks every answer of the hub as demo.",
     )
     data_folder: Path = Field(Path("var/hub"), description="Where the embedded database and demo keys live.")
     database_url: str | None = Field(
         None, description="PostgreSQL 15 or newer. Empty: the embedded PostgreSQL in the data folder."
     )
     root_key_file: Path | None = Field(
-        None, description="32 random bytes as hex, readable by their owner only. No default outside demo mode."
+        None,
+        description="32 random bytes as hex, readable by their owner only. No default outside demo mode.",
     )
 
     host: str = Field("127.0.0.1", description="Address that the hub listens on.")
@@ -38,21 +40,31 @@ class Settings(BaseSettings):
 
     statement_timeout_ms: int = Field(15_000, ge=100, description="Longest SQL statement.")
     lock_timeout_ms: int = Field(5_000, ge=100, description="Longest wait for a row or advisory lock.")
-    idle_in_transaction_timeout_ms: int = Field(15_000, ge=100, description="Longest pause inside a transaction.")
+    idle_in_transaction_timeout_ms: int = Field(
+        15_000, ge=100, description="Longest pause inside a transaction."
+    )
 
     max_body_bytes: int = Field(32 * 1024 * 1024, ge=1024, description="Largest request body.")
     max_bundle_entries: int = Field(10_000, ge=1, description="Most entries of a batch or transaction.")
     max_json_depth: int = Field(64, ge=8, description="Deepest JSON nesting.")
     default_page_size: int = Field(50, ge=1, description="Matches on a page when `_count` is absent.")
-    max_page_size: int = Field(1_000, ge=1, description="Most matches on a page; a larger `_count` is lowered.")
-    max_scan_rows: int = Field(20_000, ge=100, description="Most rows that one search opens to compare in memory.")
+    max_page_size: int = Field(
+        1_000, ge=1, description="Most matches on a page; a larger `_count` is lowered."
+    )
+    max_scan_rows: int = Field(
+        20_000, ge=100, description="Most rows that one search opens to compare in memory."
+    )
 
     access_token_seconds: int = Field(300, ge=30, le=300, description="Lifetime of an access token.")
     assertion_seconds: int = Field(300, ge=30, le=300, description="Longest lifetime of a client assertion.")
     clock_skew_seconds: int = Field(10, ge=0, le=60, description="Tolerated difference between clocks.")
-    client_cache_seconds: int = Field(5, ge=0, le=5, description="How long a suspended client may go unnoticed.")
+    client_cache_seconds: int = Field(
+        5, ge=0, le=5, description="How long a suspended client may go unnoticed."
+    )
 
-    checkpoint_seconds: int = Field(10, ge=1, le=60, description="Longest time between two audit checkpoints.")
+    checkpoint_seconds: int = Field(
+        10, ge=1, le=60, description="Longest time between two audit checkpoints."
+    )
     audit_origin: str = Field("chasqui.hub/audit", description="Origin line of the audit log's checkpoints.")
     zone_name: str = Field("America/Lima", description="Zone of dates that carry none.")
 

@@ -43,7 +43,12 @@ def instant(microseconds: int) -> str:
 
 
 def fixed_part(
-    request: Request, requester: Requester | None, reason: str, problem: Problem | None, *, is_about_patient: bool
+    request: Request,
+    requester: Requester | None,
+    reason: str,
+    problem: Problem | None,
+    *,
+    is_about_patient: bool,
 ) -> dict[str, Any]:
     """What the events of like acts have in common: kind, outcome, agents, source.
 

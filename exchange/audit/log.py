@@ -68,7 +68,9 @@ def _row(
 ) -> list[Any]:
     event_id = str(uuid.uuid4())
     crypto = transaction.crypto
-    compartment = touched.compartment if touched else crypto.blind_index.own_compartment("AuditEvent", event_id)
+    compartment = (
+        touched.compartment if touched else crypto.blind_index.own_compartment("AuditEvent", event_id)
+    )
     varying = varying_part(event_id, transaction.now, request, touched, patient_id)
     found = index(varying, (patient_id,), crypto.blind_index)
     cipher = transaction.store.data_keys.ciphers_to_write(transaction, (compartment,))[key_place(compartment)]

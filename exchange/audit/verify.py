@@ -73,7 +73,9 @@ def verify_log(transaction: Transaction) -> Verification:
             break
         if event_leaf is None:
             result.add(f"leaf {index}: event {event_id} was deleted")
-        elif bytes(event_leaf) != bytes(leaf) or leaf_hash(commitment(bytes(salt), bytes(body))) != bytes(leaf):
+        elif bytes(event_leaf) != bytes(leaf) or leaf_hash(commitment(bytes(salt), bytes(body))) != bytes(
+            leaf
+        ):
             result.add(f"leaf {index}: event {event_id} was altered")
         elif not is_same_transaction:
             result.add(f"leaf {index}: event {event_id} was moved in time")

@@ -38,7 +38,9 @@ class RefusedAssertion(Unauthenticated):
         self.client_id = client_id
 
 
-def verify_assertion(transaction: Transaction, assertion: str, token_url: str) -> tuple[Client, dict[str, Any]]:
+def verify_assertion(
+    transaction: Transaction, assertion: str, token_url: str
+) -> tuple[Client, dict[str, Any]]:
     """The client that an assertion proves, and its claims.
 
     Raises: RefusedAssertion - with the step that failed; the caller is told the same words for each.
@@ -71,7 +73,10 @@ def verify_assertion(transaction: Transaction, assertion: str, token_url: str) -
             audience=token_url,
             issuer=client_id,
             leeway=settings().clock_skew_seconds,
-            options={"require": ["iss", "sub", "aud", "exp", "jti"], "strict_aud": isinstance(claimed.get("aud"), str)},
+            options={
+                "require": ["iss", "sub", "aud", "exp", "jti"],
+                "strict_aud": isinstance(claimed.get("aud"), str),
+            },
         )
     except jwt.InvalidTokenError as refused:
         raise RefusedAssertion(type(refused).__name__, client_id) from None

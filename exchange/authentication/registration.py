@@ -58,7 +58,9 @@ def register(transaction: Transaction, client: Client) -> None:
         raise Invalid("a client has a role, scopes and purposes", "role")
     # 2. A prefix that no id of the hub's own (a UUID) and no other client's can begin with.
     if not _PREFIX.fullmatch(client.id_prefix) or not _NOT_HEXADECIMAL.search(client.id_prefix):
-        raise Invalid("an id prefix is letters and digits, one of them g to z, and a hyphen at its end", "id_prefix")
+        raise Invalid(
+            "an id prefix is letters and digits, one of them g to z, and a hyphen at its end", "id_prefix"
+        )
     # 3. Public keys, and nothing private.
     keys = client.jwks.get("keys")
     if not isinstance(keys, list) or not 1 <= len(keys) <= MOST_KEYS:
@@ -90,7 +92,9 @@ def all_clients(transaction: Transaction) -> list[Client]:
 
 def set_active(transaction: Transaction, client_id: str, *, is_active: bool) -> bool:
     """Suspend a client or let it back; whether it exists."""
-    return transaction.run("UPDATE client SET is_active = %s WHERE client_id = %s", (is_active, client_id)) == 1
+    return (
+        transaction.run("UPDATE client SET is_active = %s WHERE client_id = %s", (is_active, client_id)) == 1
+    )
 
 
 def _client(row: tuple[Any, ...]) -> Client:

@@ -50,9 +50,7 @@ class Person:
 
 def persons_of_resource(transaction: Transaction, resource_type: str, resource_id: str) -> list[Person]:
     """The persons whom a resource is about; empty when it is absent or about nobody."""
-    return _persons(
-        transaction.prepared(OF_RESOURCE, {"id": resource_id, "type": type_code(resource_type)})
-    )
+    return _persons(transaction.prepared(OF_RESOURCE, {"id": resource_id, "type": type_code(resource_type)}))
 
 
 def persons_of_patients(transaction: Transaction, compartments: Collection[int]) -> list[Person]:
@@ -78,7 +76,19 @@ def record_rules(transaction: Transaction, written: Sequence[Written]) -> None:
 
 def _persons(rows: list[tuple[Any, ...]]) -> list[Person]:
     persons: dict[int, Person] = {}
-    for asked, compartment, custodian, _, consent_id, depth, is_permit, actor, purposes, starts_at, ends_at in rows:
+    for (
+        asked,
+        compartment,
+        custodian,
+        _,
+        consent_id,
+        depth,
+        is_permit,
+        actor,
+        purposes,
+        starts_at,
+        ends_at,
+    ) in rows:
         person = persons.setdefault(asked, Person(asked, {}, []))
         if compartment is None:
             continue  # a resource about nobody

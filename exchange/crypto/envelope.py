@@ -42,7 +42,7 @@ class Dictionaries:
         self._local = threading.local()
 
     def compress(self, text: bytes) -> bytes:
-        """zstd of the text under the newest dictionary."""
+        """Zstd of the text under the newest dictionary."""
         compressor = getattr(self._local, "compressor", None)
         if compressor is None:
             compressor = zstandard.ZstdCompressor(

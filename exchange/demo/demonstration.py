@@ -121,15 +121,17 @@ class Demonstration:
     def invite(self) -> None:
         """How to go on: the address, credentials, and requests that work when pasted."""
         url = self.settings.base_url
-        dni = self._dni()
+        token = f"{command('exchange')} demo-token --folder {self.folder}"
+        dni, patient = self._dni(), self.credentials["patient"]
+        (self.folder / "url").write_text(url)
         self.out.print(
             f"""[bold]The hub runs at {url}[/bold] (Ctrl-C ends everything). In another terminal:
 
-  TOKEN=$({command('exchange')} demo-token --folder {self.folder} regional-hospital)
+  TOKEN=$({token} regional-hospital)
   curl -s {url}/fhir/metadata | head -c 300
   curl -s -H "Authorization: Bearer $TOKEN" "{url}/fhir/Patient?identifier={peru.DNI_SYSTEM}%7C{dni}&_pretty=true"
-  curl -s -H "Authorization: Bearer $TOKEN" "{url}/fhir/Condition?patient={self.credentials.get('patient', '')}&_pretty=true"
-  curl -s -H "Authorization: Bearer $({command('exchange')} demo-token --folder {self.folder} administrator)" \\
+  curl -s -H "Authorization: Bearer $TOKEN" "{url}/fhir/Condition?patient={patient}&_pretty=true"
+  curl -s -H "Authorization: Bearer $({token} administrator)" \\
        "{url}/fhir/AuditEvent?_sort=-date&_count=3&_pretty=true"
 """
         )
@@ -157,15 +159,25 @@ class Demonstration:
 
     def _prepare(self) -> None:
         if prepare(self.settings) and self.settings.mode == "demo":
-            self.out.print("    [yellow]DEMO: the root key lies in a file. A production hub refuses it.[/yellow]")
+            self.out.print(
+                "    [yellow]DEMO: the root key lies in a file. A production hub refuses it.[/yellow]"
+            )
         self.hub = open_hub(self.settings)
         for site in self.sites:
             public = run_command([command("adapter"), "keys", str(site.file)], self._environment(site))
             self._register(
-                f"adapter-{site.renipress}", site.renipress, json.loads(public), "system/*.cru", f"{site.id_prefix}-"
+                f"adapter-{site.renipress}",
+                site.renipress,
+                json.loads(public),
+                "system/*.cru",
+                f"{site.id_prefix}-",
             )
             self._register_own(
-                f"desk-{site.name}", peru.organization_id(site.renipress), "system", FILING_SCOPE, f"desk{site.name}-"
+                f"desk-{site.name}",
+                peru.organization_id(site.renipress),
+                "system",
+                FILING_SCOPE,
+                f"desk{site.name}-",
             )
         asking = peru.organization_id(self.region.asking.renipress)
         self._register_own("regional-hospital", asking, "system", ASKING_SCOPE, "hospital-")
@@ -284,7 +296,10 @@ class Demonstration:
             patients = _resources(ask("Patient", identifier=identifier))
             if not patients:
                 return {"patients": [], "history": _resources(ask(f"Patient/{own[0]['id']}/$everything"))}
-            return {"patients": patients, "history": _resources(ask(f"Patient/{patients[0]['id']}/$everything"))}
+            return {
+                "patients": patients,
+                "history": _resources(ask(f"Patient/{patients[0]['id']}/$everything")),
+            }
 
         file("inactive")
         without = question()
@@ -297,7 +312,9 @@ class Demonstration:
 
     def _print_answers(self, answers: dict[str, Any]) -> None:
         out = self.out
-        out.print(f"    without a Consent: {len(answers['without']['history'])} resources, as if nothing existed")
+        out.print(
+            f"    without a Consent: {len(answers['without']['history'])} resources, as if nothing existed"
+        )
         history = answers["permitted"]["history"]
         out.print(f"    with a Consent: {len(history)} resources of one person")
         for source, counts in sorted(_by_source(history).items()):
@@ -305,7 +322,9 @@ class Demonstration:
             out.print(f"      {source}: {kinds}")
         out.print("    the audit trail of these requests:")
         for event in self._trail(answers["requests"]):
-            what = [entity["what"].get("reference", "") for entity in event.get("entity", ()) if "what" in entity]
+            what = [
+                entity["what"].get("reference", "") for entity in event.get("entity", ()) if "what" in entity
+            ]
             shown = ", ".join(reference for reference in what if reference.startswith("Patient/"))
             out.print(
                 f"      {event['recorded']} {event['subtype'][0]['code']:11} outcome {event['outcome']}"
@@ -323,7 +342,8 @@ class Demonstration:
         return [
             event
             for event in _resources(found.json())
-            if wanted & {e.get("what", {}).get("identifier", {}).get("value", "") for e in event.get("entity", ())}
+            if wanted
+            & {e.get("what", {}).get("identifier", {}).get("value", "") for e in event.get("entity", ())}
         ]
 
     def _figures(self, answers: dict[str, Any]) -> dict[str, Any]:
@@ -355,7 +375,9 @@ class Demonstration:
         return next(each.number for each in self.region.shared_person().documents if each.kind == "DNI")
 
     def _client(self, client_id: str, scope: str) -> FhirClient:
-        return FhirClient(self.settings.base_url, client_id, self.folder / "clients" / f"{client_id}.pem", scope)
+        return FhirClient(
+            self.settings.base_url, client_id, self.folder / "clients" / f"{client_id}.pem", scope
+        )
 
     def _source(self, name: str) -> Path:
         folder = self.folder / "region" / name
@@ -364,7 +386,9 @@ class Demonstration:
 
     def _status(self, site: Site) -> dict[str, Any]:
         try:
-            text = run_command([command("adapter"), "status", str(site.file), "--json"], self._environment(site))
+            text = run_command(
+                [command("adapter"), "status", str(site.file), "--json"], self._environment(site)
+            )
         except Problem:
             return {"pending": 1, "applied": 0, "quarantined": 0}
         found: dict[str, Any] = json.loads(text)
@@ -413,7 +437,9 @@ def consent(consent_id: str, patient_id: str, renipress: str, status: str) -> di
 def _resources(bundle: dict[str, Any]) -> list[dict[str, Any]]:
     """The matches of a searchset; none in anything else."""
     return [
-        entry["resource"] for entry in bundle.get("entry", ()) if entry.get("search", {}).get("mode") == "match"
+        entry["resource"]
+        for entry in bundle.get("entry", ())
+        if entry.get("search", {}).get("mode") == "match"
     ]
 
 

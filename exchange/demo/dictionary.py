@@ -32,7 +32,9 @@ def samples() -> list[bytes]:
     """Resources as they are stored, and the audit events of reading them."""
     region = build_region(seed=SEED, people=PEOPLE, reference_date=date(2026, 6, 30))
     found: list[bytes] = [dump(each) for each in organizations(region)]
-    requester = Requester("regional-hospital", "Hospital", "ipress-00090032", "system", (), "TREAT", "hr-", "token")
+    requester = Requester(
+        "regional-hospital", "Hospital", "ipress-00090032", "system", (), "TREAT", "hr-", "token"
+    )
     for bundle in islice(patient_bundles(region, resources_per_patient=RESOURCES), PEOPLE):
         ids = {entry["fullUrl"]: entry["fullUrl"][9:] for entry in bundle["entry"]}
         for entry in bundle["entry"]:
@@ -64,4 +66,4 @@ def _stored(entry: dict[str, Any], ids: dict[str, str]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    FILE.write_bytes(zstandard.train_dictionary(SIZE_BYTES, samples(), level=3).as_bytes())
+    FILE.write_bytes(zstandard.train_dictionary(SIZE_BYTES, [*samples()], level=3).as_bytes())

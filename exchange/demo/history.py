@@ -276,7 +276,7 @@ def _kind(random: Random, renipress: str) -> tuple[str, str]:
     return ("IMP", "301101") if point < _EMERGENCY_OF_100 + _ADMITTED_OF_100 else ("AMB", "301601")
 
 
-def _visit(  # noqa: PLR0917 - a visit stands in all of this
+def _visit(
     random: Random,
     person: Person,
     renipress: str,
@@ -337,7 +337,7 @@ def _visit(  # noqa: PLR0917 - a visit stands in all of this
     )
 
 
-def _diagnoses(  # noqa: PLR0917 - a diagnosis stands in all of this
+def _diagnoses(
     random: Random,
     person: Person,
     day: date,

@@ -272,7 +272,7 @@ def _children(
         age_days += random.randrange(310, 1900)
 
 
-def _add(  # noqa: PLR0917 - everything a member has
+def _add(
     house: _Household,
     sex: str,
     born: date,

@@ -92,9 +92,7 @@ def _spelled(name: Name, renipress: str, random: Random) -> Name:
     return plain
 
 
-def _misnamed(  # noqa: PLR0911 - one return for each defect
-    random: Random, defect: str, name: Name
-) -> Name | None:
+def _misnamed(random: Random, defect: str, name: Name) -> Name | None:
     """The name with the defect, or nothing if this name cannot have it."""
     if defect == "second-surname-dropped" and name.maternal:
         return replace(name, maternal="")

@@ -44,7 +44,7 @@ def emit(at: str) -> Run:
     return emit_value
 
 
-def build(node: Node, at: str, then: Next) -> Run | None:  # noqa: C901, PLR0911 - one case a node
+def build(node: Node, at: str, then: Next) -> Run | None:
     """The closure for a node on a focus of type `at`; None when nothing can ever be selected."""
     match node:
         case Start(name="%resource" | "%context"):
@@ -239,7 +239,7 @@ def _truth(holds: Predicate, then: Next) -> Run | None:
     return run
 
 
-def _predicate(node: Node, at: str) -> Predicate:  # noqa: PLR0911 - one case a node
+def _predicate(node: Node, at: str) -> Predicate:
     """A condition on a focus of type `at`; what FHIRPath calls empty counts as false."""
     match node:
         case Operation(operator="and", left=left, right=right):

@@ -46,7 +46,7 @@ LEVEL_SYSTEM: Final = "urn:chasqui:pe:categoria-ipress"
 
 
 def facility_system(renipress: str, kind: str) -> str:
-    """The system of an identifier that one facility gives: `kind` is `hc`, `his-paciente`, `atencion`, …"""
+    """The system of an identifier that one facility gives: `kind` is `hc`, `his-paciente`, `atencion` and so on."""
     return f"urn:chasqui:ipress:{renipress}:{kind}"
 
 

@@ -55,7 +55,7 @@ OWNERS: Final = "SELECT compartment, custodian FROM patient_record WHERE compart
 def owners(transaction: Transaction, compartments: Iterable[int]) -> dict[int, int]:
     """The custodian of each existing record among the compartments."""
     asked = sorted(set(compartments))
-    return dict(transaction.rows(OWNERS, (asked,))) if asked else {}  # type: ignore[arg-type]
+    return dict(transaction.rows(OWNERS, (asked,))) if asked else {}
 
 
 def register(transaction: Transaction, compartment: int, custodian: int, patient: dict[str, Any]) -> None:
@@ -70,7 +70,12 @@ def register(transaction: Transaction, compartment: int, custodian: int, patient
     if hashes:
         rows = transaction.rows(
             CANDIDATES,
-            {"hashes": hashes, "compartment": compartment, "type": type_code("Patient"), "limit": MOST_CANDIDATES},
+            {
+                "hashes": hashes,
+                "compartment": compartment,
+                "type": type_code("Patient"),
+                "limit": MOST_CANDIDATES,
+            },
         )
         persons = _judge_all(transaction, compartment, described, rows)
     current = transaction.rows(CURRENT, (compartment,))

@@ -28,8 +28,12 @@ _FORMS: Final = {
     "passport": re.compile(r"[A-Z0-9]{5,15}", re.ASCII),
     "cnv": re.compile(r"\d{8,15}", re.ASCII),
 }
-_PARTICLES: Final = frozenset({"de", "del", "la", "las", "los", "y", "viuda", "vda", "da", "do", "van", "von"})
-_PLACEHOLDERS: Final = frozenset({"rn", "nn", "n", "bb", "bebe", "recien", "nacido", "nacida", "hijo", "hija"})
+_PARTICLES: Final = frozenset(
+    {"de", "del", "la", "las", "los", "y", "viuda", "vda", "da", "do", "van", "von"}
+)
+_PLACEHOLDERS: Final = frozenset(
+    {"rn", "nn", "n", "bb", "bebe", "recien", "nacido", "nacida", "hijo", "hija"}
+)
 _PLACEHOLDER_DATES: Final = frozenset({"1900-01-01", "1901-01-01"})
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
@@ -48,14 +52,18 @@ class Demographics:
 
 def demographics(patient: dict[str, Any]) -> Demographics:
     """The demographics of a Patient resource."""
-    names = [name for name in patient.get("name", ()) if name.get("use") not in ("old", "nickname", "anonymous")]
+    names = [
+        name for name in patient.get("name", ()) if name.get("use") not in ("old", "nickname", "anonymous")
+    ]
     birth_date = patient.get("birthDate", "")
     is_known = _DAY.fullmatch(birth_date) is not None and birth_date not in _PLACEHOLDER_DATES
     order = patient.get("multipleBirthInteger", 0)
     return Demographics(
         documents=frozenset(_documents(patient)),
         surnames=frozenset(_words(" ".join(str(name.get("family", "")) for name in names))),
-        given=frozenset(_words(" ".join(str(part) for name in names for part in name.get("given", ()) if part))),
+        given=frozenset(
+            _words(" ".join(str(part) for name in names for part in name.get("given", ()) if part))
+        ),
         birth_date=birth_date if is_known else "",
         gender=patient.get("gender", "") if patient.get("gender") in ("male", "female") else "",
         birth_order=order if isinstance(order, int) else 0,

@@ -73,7 +73,9 @@ def place(transaction: Transaction, requester: Requester, admitted: Sequence[Adm
             Conflict - the resource would move to another patient's record.
     """
     blind = transaction.crypto.blind_index
-    made = {each.resource_id for each in admitted if each.resource_type == "Patient" and each.resource is not None}
+    made = {
+        each.resource_id for each in admitted if each.resource_type == "Patient" and each.resource is not None
+    }
     asked: dict[str, int] = {}
     for each in admitted:
         if each.resource is None:
@@ -85,8 +87,8 @@ def place(transaction: Transaction, requester: Requester, admitted: Sequence[Adm
         asked |= dict(zip(patients, compartments, strict=True))
         each.own_patients = tuple(patients[:1])
         each.members = tuple(compartments[1:])
-        each.compartment = compartments[0] if compartments else blind.own_compartment(
-            each.resource_type, each.resource_id
+        each.compartment = (
+            compartments[0] if compartments else blind.own_compartment(each.resource_type, each.resource_id)
         )
     needed = {patient: compartment for patient, compartment in asked.items() if patient not in made}
     if needed:
@@ -172,7 +174,11 @@ def _stamp(admitted: Admitted, now: int, requester: Requester) -> None:
         "lastUpdated": instant(now),
         "source": f"urn:chasqui:organization:{requester.organization_id}",
     }
-    told = {name: value for name, value in resource.get("meta", {}).items() if name not in ("versionId", "lastUpdated")}
+    told = {
+        name: value
+        for name, value in resource.get("meta", {}).items()
+        if name not in ("versionId", "lastUpdated")
+    }
     rest = {name: value for name, value in resource.items() if name not in ("resourceType", "id", "meta")}
     admitted.resource = {
         "resourceType": admitted.resource_type, "id": admitted.resource_id, "meta": meta | told,
@@ -186,5 +192,9 @@ def is_same(new: dict[str, Any], text: bytes, requester: Requester) -> bool:
 
 def _told(resource: dict[str, Any], requester: Requester) -> bytes:
     source = {"source": f"urn:chasqui:organization:{requester.organization_id}"}
-    kept = {name: value for name, value in resource.get("meta", {}).items() if name not in ("versionId", "lastUpdated")}
+    kept = {
+        name: value
+        for name, value in resource.get("meta", {}).items()
+        if name not in ("versionId", "lastUpdated")
+    }
     return _ENCODER.encode({**resource, "meta": source | kept})

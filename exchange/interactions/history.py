@@ -25,9 +25,7 @@ class History:
 
     def __init__(self, request: Request, _requester: Requester) -> None:
         self.request = request
-        self.need = Need(
-            ((request.resource_type, "r"),), target=(request.resource_type, request.resource_id)
-        )
+        self.need = Need(((request.resource_type, "r"),), target=(request.resource_type, request.resource_id))
         self.count = settings().default_page_size
         self.before = NEWEST
         for name, text in request.query:

@@ -50,7 +50,9 @@ class Search:
         if found.next_position:
             token = page.seal_page(transaction.crypto, self.requester.client_id, query, found.next_position)
             links.append(("next", _url(query.resource_type, [*query.used, ("_page", token)])))
-        entries = [entry(each, "match") for each in found.matches] + [entry(each, "include") for each in added]
+        entries = [entry(each, "match") for each in found.matches] + [
+            entry(each, "include") for each in added
+        ]
         if query.resource_type not in DIRECTORY_TYPES and not permit.audit:
             entries.append(NOTICE)
         return Answer(

@@ -78,7 +78,9 @@ class TransactionBundle:
         self.entries = parse_entries(request.body, "transaction")
         for entry in self.entries:
             if entry.method not in _LETTERS:
-                raise NotSupported("a transaction here takes POST, PUT and DELETE", f"{entry.place}.request.method")
+                raise NotSupported(
+                    "a transaction here takes POST, PUT and DELETE", f"{entry.place}.request.method"
+                )
         actions = {(entry.resource_type, _LETTERS[entry.method]) for entry in self.entries}
         actions |= {(entry.resource_type, "s") for entry in self.entries if entry.if_none_exist is not None}
         self.need = Need(tuple(sorted(actions)), is_write=True)
@@ -110,7 +112,9 @@ class TransactionBundle:
         written = admission.store(transaction, self.requester, admitted)
         rows = [_response(entry, transaction.now) for entry in self.entries]
         return Answer(
-            body=bundle("transaction-response", (), rows), touched=admission.touched(admitted), written=written
+            body=bundle("transaction-response", (), rows),
+            touched=admission.touched(admitted),
+            written=written,
         )
 
     def _assign_ids(self, transaction: Transaction, permit: Permit) -> dict[str, str]:
@@ -181,7 +185,9 @@ def _entry(number: int, row: Any) -> Entry:
     if not isinstance(method, str) or match is None or not is_resource_type(match.group(1)):
         raise Malformed("an entry's request has a method and a url such as Patient/123", f"{place}.request")
     resource = row.get("resource")
-    if resource is not None and (not isinstance(resource, dict) or resource.get("resourceType") != match.group(1)):
+    if resource is not None and (
+        not isinstance(resource, dict) or resource.get("resourceType") != match.group(1)
+    ):
         raise Malformed("the entry's resource is not of the type in its url", f"{place}.resource")
     is_instance = method in ("PUT", "DELETE")
     if match.group(3) is not None and method != "GET":
@@ -231,7 +237,9 @@ def _conditional(
         with _named(entry):
             found = the_one(transaction, permit, match.group(1), match.group(2))
         if found is None:
-            raise Invalid("a conditional reference matches nothing", f"{entry.place}.resource", code="not-found")
+            raise Invalid(
+                "a conditional reference matches nothing", f"{entry.place}.resource", code="not-found"
+            )
         known[text] = f"{match.group(1)}/{found.resource_id}"
     return known[text]
 

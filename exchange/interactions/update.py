@@ -127,7 +127,9 @@ class Delete:
     def run(self, transaction: Transaction, _permit: Permit) -> Answer:
         """Store the deletion as a version of its own; deleting what is deleted changes nothing."""
         key = (self.request.resource_type, self.request.resource_id)
-        admitted = admit_delete(self.requester, key, occupied(transaction, [key]).get(key), self.request.if_match)
+        admitted = admit_delete(
+            self.requester, key, occupied(transaction, [key]).get(key), self.request.if_match
+        )
         admission.place(transaction, self.requester, [admitted])
         written = admission.store(transaction, self.requester, [admitted])
         answer = answer_of(admitted, transaction.now, written)

@@ -21,9 +21,7 @@ class VersionRead:
 
     def __init__(self, request: Request, _requester: Requester) -> None:
         self.request = request
-        self.need = Need(
-            ((request.resource_type, "r"),), target=(request.resource_type, request.resource_id)
-        )
+        self.need = Need(((request.resource_type, "r"),), target=(request.resource_type, request.resource_id))
 
     def run(self, transaction: Transaction, permit: Permit) -> Answer:
         """The version as it is stored."""

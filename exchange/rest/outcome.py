@@ -36,7 +36,14 @@ STATUS: Final[dict[type[Problem], int]] = {
     problems.SealBroken: 500,
     problems.Unavailable: 503,
 }
-OUTCOMES: Final = {"ok": 200, "created": 201, "updated": 200, "unchanged": 200, "deleted": 204, "not-modified": 304}
+OUTCOMES: Final = {
+    "ok": 200,
+    "created": 201,
+    "updated": 200,
+    "unchanged": 200,
+    "deleted": 204,
+    "not-modified": 304,
+}
 RETRY_AFTER_SECONDS: Final = "5"
 
 
@@ -53,7 +60,11 @@ def operation_outcome(problem: Problem) -> bytes:
     """The OperationOutcome of a problem."""
     issues = []
     for issue in problem.issues:
-        row: dict[str, object] = {"severity": issue.severity, "code": issue.code, "diagnostics": issue.diagnostics}
+        row: dict[str, object] = {
+            "severity": issue.severity,
+            "code": issue.code,
+            "diagnostics": issue.diagnostics,
+        }
         if issue.expression:
             row["expression"] = [issue.expression]
         issues.append(row)
@@ -72,7 +83,11 @@ def problem_response(problem: Problem) -> Response:
 
 
 def answer_response(
-    answer: Answer, *, is_pretty: bool = False, prefer: str = "representation", if_none_match: str | None = None
+    answer: Answer,
+    *,
+    is_pretty: bool = False,
+    prefer: str = "representation",
+    if_none_match: str | None = None,
 ) -> Response:
     """An answer as a response, with the headers of its version."""
     if answer.entries:
@@ -95,7 +110,9 @@ def answer_response(
         return Response(b"", status, headers)
     body = answer.body
     if is_write and prefer == "OperationOutcome":
-        body = b'{"resourceType":"OperationOutcome","issue":[{"severity":"information","code":"informational"}]}'
+        body = (
+            b'{"resourceType":"OperationOutcome","issue":[{"severity":"information","code":"informational"}]}'
+        )
     return Response(pretty(body) if is_pretty else body, status, headers, media_type=FHIR_JSON)
 
 

@@ -119,7 +119,9 @@ def answer(request: Request, body: bytes, interaction: Interaction) -> Response:
 def _asked(request: Request, body: bytes, interaction: Interaction) -> Asked:
     headers, parameters = request.headers, request.path_params
     pairs = parse_qsl(request.url.query, keep_blank_values=True)
-    described = f"{request.method} {request.url.path}" + (f"?{request.url.query}" if request.url.query else "")
+    described = f"{request.method} {request.url.path}" + (
+        f"?{request.url.query}" if request.url.query else ""
+    )
     if request.url.path.endswith("/_search"):
         described += " " + body.decode("utf-8", "replace")[: negotiation.MAX_QUERY_BYTES]
         pairs += parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)

@@ -80,15 +80,12 @@ def parse(resource_type: str, pairs: tuple[tuple[str, str], ...], *, is_lenient:
         name, _, modifier = key.partition(":")
         if name in _IGNORED:
             continue
-        try:
-            if not _result_parameter(query, name, modifier, text):
-                if name not in known:
-                    raise NotSupported(f"{resource_type} has no search parameter '{_shown(name)}'", "http.query")
-                query.criteria.append(_criterion(known[name], modifier, text))
-        except NotSupported:
-            if is_lenient and name not in known:
-                continue
-            raise
+        if not _result_parameter(query, name, modifier, text):
+            if name not in known:
+                if is_lenient:
+                    continue
+                raise NotSupported(f"{resource_type} has no search parameter '{_shown(name)}'", "http.query")
+            query.criteria.append(_criterion(known[name], modifier, text))
         if name != "_page":
             query.used.append((key, text))
     if len(query.criteria) > MAX_CRITERIA:
@@ -116,7 +113,14 @@ def _criterion(parameter: SearchParameter, modifier: str, text: str) -> Criterio
 
 def _result_parameter(query: Query, name: str, modifier: str, text: str) -> bool:
     """Take a parameter that shapes the answer; whether it was one."""
-    if not name.startswith("_") or name in ("_id", "_lastUpdated", "_tag", "_profile", "_security", "_source"):
+    if not name.startswith("_") or name in (
+        "_id",
+        "_lastUpdated",
+        "_tag",
+        "_profile",
+        "_security",
+        "_source",
+    ):
         return False
     if modifier:
         raise NotSupported(f"'{_shown(name)}' has no modifier here", f"http.{_shown(name)}")
@@ -164,7 +168,9 @@ def _include(resource_type: str, text: str, *, is_reverse: bool) -> Include:
     name = "_revinclude" if is_reverse else "_include"
     parts = text.split(":")
     if len(parts) not in (2, 3) or not is_resource_type(parts[0]):
-        raise NotSupported(f"'{name}' takes [type]:[parameter] or [type]:[parameter]:[target]", f"http.{name}")
+        raise NotSupported(
+            f"'{name}' takes [type]:[parameter] or [type]:[parameter]:[target]", f"http.{name}"
+        )
     source, parameter, target = parts[0], parts[1], parts[2] if len(parts) > 2 else ""  # noqa: PLR2004
     known = search_parameters(source).get(parameter)
     if known is None or known.kind != "reference":

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from exchange.fhir.definitions import search_parameters, type_code
+from exchange.fhir.definitions import search_parameters, type_code, type_name
 from exchange.fhir.path import compile_expression
 from exchange.fhir.resource import parse as parse_resource
 from exchange.permit import Permit
@@ -88,8 +88,6 @@ def _reverse(
 ) -> list[Version]:
     if not permit.reads(include.source):
         return []
-    from exchange.fhir.definitions import type_name
-
     hashes: set[int] = set()
     blind = transaction.crypto.blind_index
     for match in matches:

@@ -66,7 +66,9 @@ BY_ID: Final = {
     True: Order("r.id DESC", "r.id < %(k0)s", ("resource_id",)),
 }
 BY_UPDATE: Final = {
-    False: Order("r.last_updated, r.id", "(r.last_updated, r.id) > (%(k0)s, %(k1)s)", ("last_updated", "resource_id")),
+    False: Order(
+        "r.last_updated, r.id", "(r.last_updated, r.id) > (%(k0)s, %(k1)s)", ("last_updated", "resource_id")
+    ),
     True: Order(
         "r.last_updated DESC, r.id",
         "r.last_updated <= %(k0)s AND (r.last_updated < %(k0)s OR r.id > %(k1)s)",
@@ -127,10 +129,7 @@ def find(
     if query.is_count_only:
         return Found(total=plan.count())
     order = _order(query, is_slice=plan.is_slice)
-    if order is None:
-        found = plan.sorted_in_memory(position)
-    else:
-        found = plan.in_order(order, position)
+    found = plan.sorted_in_memory(position) if order is None else plan.in_order(order, position)
     if query.total == "accurate" and found.total is None:
         found.total = plan.count()
     return found
@@ -200,7 +199,9 @@ class _Plan:
             if len(matches) >= wanted or len(rows) < limit:
                 break
             if seen > settings().max_scan_rows:
-                raise TooCostly("too many resources to compare; name a patient or a narrower value", "http.query")
+                raise TooCostly(
+                    "too many resources to compare; name a patient or a narrower value", "http.query"
+                )
             position = order.position(rows[-1])
         if len(matches) < wanted:
             return Found(matches, total=None if first else len(matches))
@@ -211,7 +212,9 @@ class _Plan:
         """A page in the order of values that are sealed: every match is opened."""
         matches = list(self._all())
         for name, falls in reversed(self.query.sort):
-            matches.sort(key=lambda version: _sort_value(version, self.query.resource_type, name), reverse=falls)  # noqa: B023
+            matches.sort(
+                key=lambda version: _sort_value(version, self.query.resource_type, name), reverse=falls
+            )
         start = position[0] if position else 0
         page = matches[start : start + self.query.count]
         more = [start + len(page)] if start + len(page) < len(matches) else []
@@ -237,7 +240,9 @@ class _Plan:
             rows = self._rows(order, position, CHUNK_ROWS)
             seen += len(rows)
             if seen > most:
-                raise TooCostly("too many resources to compare; name a patient or a narrower value", "http.query")
+                raise TooCostly(
+                    "too many resources to compare; name a patient or a narrower value", "http.query"
+                )
             yield from (each for each in rows if self._holds(each))
             if len(rows) < CHUNK_ROWS:
                 return
@@ -272,9 +277,7 @@ class _Plan:
             return True
         resource = parse_resource(version.text)
         now = self.transaction.now
-        return all(
-            predicate.holds(each, resource, version.last_updated, (), now) for each in self.rest
-        )
+        return all(predicate.holds(each, resource, version.last_updated, (), now) for each in self.rest)
 
 
 def _sort_value(version: Version, resource_type: str, name: str) -> tuple[int, Any]:

@@ -83,11 +83,15 @@ def holds(
         return found != (criterion.modifier == "not")
     if parameter.kind == "string":
         return any(
-            string.matches(*element, each, criterion.modifier) for element in elements for each in criterion.values
+            string.matches(*element, each, criterion.modifier)
+            for element in elements
+            for each in criterion.values
         )
     sought = set(_forms(criterion) or ())
     url = settings().fhir_url
-    return any(form in sought for element in elements for form in reference.forms(*element, own_patients, url))
+    return any(
+        form in sought for element in elements for form in reference.forms(*element, own_patients, url)
+    )
 
 
 def own_patient_criterion(criterion: Criterion, scoped: Collection[str]) -> list[str]:
@@ -99,9 +103,7 @@ def own_patient_criterion(criterion: Criterion, scoped: Collection[str]) -> list
         return []
     forms = _reference_forms(criterion)
     patients = [form[8:] for form in forms if form.startswith("Patient/")]
-    every_value = all(
-        parse_reference(each).type in ("Patient", "", None) for each in criterion.values
-    )
+    every_value = all(parse_reference(each).type in ("Patient", "", None) for each in criterion.values)
     return patients if every_value else []
 
 
@@ -147,7 +149,8 @@ def _date(criterion: Criterion, number: int, now: int) -> Predicate:
 
 
 def _last_updated(criterion: Criterion, number: int, now: int) -> Predicate:
-    parts, parameters = [], {}
+    parts: list[str] = []
+    parameters: dict[str, Any] = {}
     for index, text in enumerate(criterion.values):
         value = date.parse(text, "_lastUpdated", settings().zone, now)
         low, high = f"low{number}_{index}", f"high{number}_{index}"

@@ -25,7 +25,9 @@ REGION: Final = 0
 KEPT_SECONDS: Final = 5.0
 MOST_KEPT: Final = 10_000
 
-FETCH: Final = "SELECT compartment, wrapping_version, wrapped FROM data_key WHERE compartment = ANY(%s::bigint[])"
+FETCH: Final = (
+    "SELECT compartment, wrapping_version, wrapped FROM data_key WHERE compartment = ANY(%s::bigint[])"
+)
 
 # One round trip: new keys are kept where none stands; the answer tells which keys stand now.
 MAKE: Final = """
@@ -93,7 +95,9 @@ class DataKeys:
         return found, missing
 
     def _open(self, rows: list[tuple[int, int, memoryview]]) -> dict[int, AESGCM]:
-        return {place: self._crypto.cipher(place, version, bytes(wrapped)) for place, version, wrapped in rows}
+        return {
+            place: self._crypto.cipher(place, version, bytes(wrapped)) for place, version, wrapped in rows
+        }
 
     def _keep(self, rows: list[tuple[int, int, memoryview]]) -> dict[int, AESGCM]:
         opened = self._open(rows)

@@ -26,7 +26,7 @@ class PatientIds:
         missing = [each for each in compartments if each not in self._kept]
         found: dict[int, str] = {}
         if missing:
-            found = dict(transaction.rows(FETCH, (missing,)))  # type: ignore[arg-type]
+            found = dict(transaction.rows(FETCH, (missing,)))
             if len(self._kept) + len(found) > MOST_KEPT:
                 self._kept = {}
         ids = {each: self._kept[each] for each in compartments if each in self._kept} | found

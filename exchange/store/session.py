@@ -18,7 +18,7 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.pool import QueuePool
 
 from exchange.crypto.hub_crypto import HubCrypto
-from exchange.problems import Conflict, TooCostly, Unavailable
+from exchange.problems import Conflict, Problem, TooCostly, Unavailable
 from exchange.settings import Settings
 from exchange.store.data_keys import DataKeys
 from exchange.store.patient_ids import PatientIds
@@ -161,7 +161,7 @@ def _connect(engine: Engine) -> Any:
     try:
         connection = engine.raw_connection()
         connection.driver_connection.autocommit = True  # type: ignore[union-attr]
-    except Exception as error:  # noqa: BLE001 - the pool wraps drivers' errors in its own
+    except Exception as error:
         raise Unavailable("the database does not answer") from error
     return connection
 
@@ -173,7 +173,7 @@ def _undo(transaction: Transaction, connection: Any) -> None:
         connection.invalidate()
 
 
-def _problem(error: psycopg2.Error) -> Exception:
+def _problem(error: psycopg2.Error) -> Problem:
     """The problem that a driver's error means. Its text may quote values, so it is not passed on."""
     if isinstance(error, errors.QueryCanceled):
         return TooCostly("the request took longer than this hub allows")
@@ -181,4 +181,4 @@ def _problem(error: psycopg2.Error) -> Exception:
         return Conflict("another request holds what this one needs; try again")
     if isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError):
         return Unavailable("the database does not answer")
-    return error
+    return Problem("the database refused the statement")

@@ -55,7 +55,9 @@ def _version_columns() -> list[Column[Any]]:
 def _index_columns() -> list[Column[Any]]:
     """What finds a row inside its patient's slice."""
     return [
-        Column("clinical_at", BigInteger, nullable=False, comment="start of the clinical date, or the minimum"),
+        Column(
+            "clinical_at", BigInteger, nullable=False, comment="start of the clinical date, or the minimum"
+        ),
         Column("tokens", ARRAY(BigInteger), nullable=False),
         Column("ranges", ARRAY(BigInteger), nullable=False, comment="triples: parameter, low, high"),
     ]

@@ -77,7 +77,8 @@ HISTORY_COLUMNS: Final = (
     "compartment, custodian, last_updated, transaction, version_id, type, is_deleted, id, members, body"
 )
 RESOURCE_COLUMNS: Final = (
-    "compartment, custodian, last_updated, version_id, type, is_deleted, id, members, clinical_at, tokens, ranges, body"
+    "compartment, custodian, last_updated, version_id, type, is_deleted, id, members,"
+    " clinical_at, tokens, ranges, body"
 )
 
 # The locks make two writers of one id wait for each other; they stand in one order in every transaction.
@@ -207,7 +208,9 @@ def history(
     """The versions older than `before`, newest first."""
     predicate, parameters = visible(permit)
     parameters |= {"id": resource_id, "type": type_code(resource_type), "before": before, "limit": limit}
-    return opened(transaction, transaction.rows(HISTORY.format(columns=COLUMNS, visible=predicate), parameters))
+    return opened(
+        transaction, transaction.rows(HISTORY.format(columns=COLUMNS, visible=predicate), parameters)
+    )
 
 
 def opened(transaction: Transaction, rows: list[tuple]) -> list[Version]:  # type: ignore[type-arg]

@@ -40,7 +40,7 @@ POPULATION: Final = f"""(
   OR (r.compartment < 0 AND r.type = ANY(%(directory)s::smallint[]))
   OR (r.compartment > 0 AND r.compartment IN ({GRANTED})
       AND (r.members IS NULL OR NOT EXISTS (
-        SELECT 1 FROM unnest(r.members) m(member) WHERE m.member NOT IN ({GRANTED})))))"""
+        SELECT 1 FROM unnest(r.members) m(member) WHERE m.member NOT IN ({GRANTED})))))"""  # noqa: S608 - constants only
 
 
 def visible(permit: Permit) -> tuple[str, dict[str, Any]]:

@@ -55,7 +55,7 @@ def main() -> None:
     arguments.add_argument("--port", type=int, default=8791)
     chosen = arguments.parse_args()
     with tempfile.TemporaryDirectory(prefix="chasqui-bench-", dir="/tmp") as folder:
-        os.chmod(folder, 0o711)
+        Path(folder).chmod(0o711)
         figures = Bench(Path(folder), chosen.people, chosen.seconds, chosen.port).measure()
     out = Path("var/bench.json")
     out.parent.mkdir(exist_ok=True)
@@ -71,7 +71,11 @@ class Bench:
 
     def __init__(self, folder: Path, people: int, seconds: float, port: int) -> None:
         self.folder, self.people, self.seconds, self.port = folder, people, seconds, port
-        os.environ |= {"EXCHANGE_MODE": "demo", "EXCHANGE_DATA_FOLDER": str(folder / "hub"), "EXCHANGE_PORT": str(port)}
+        os.environ |= {
+            "EXCHANGE_MODE": "demo",
+            "EXCHANGE_DATA_FOLDER": str(folder / "hub"),
+            "EXCHANGE_PORT": str(port),
+        }
         settings.cache_clear()
         self.processes = Processes(folder / "log")
         self.figures: dict[str, float] = {}
@@ -91,7 +95,9 @@ class Bench:
             wait_until_ready(settings().base_url, self.processes)
             self.figures["start_seconds"] = round(time.monotonic() - began, 2)
             self.processes.start("worker", [command("exchange"), "work"], {})
-            self.client = FhirClient(settings().base_url, "bench", self.folder / "bench.pem", "system/*.cruds")
+            self.client = FhirClient(
+                settings().base_url, "bench", self.folder / "bench.pem", "system/*.cruds"
+            )
             self._ingest(region)
             self._size(hub)
             self._read(hub)
@@ -126,7 +132,16 @@ class Bench:
             size, rows = transaction.rows(
                 "SELECT (SELECT sum(pg_total_relation_size(name::regclass)) FROM unnest(%s) name),"
                 " (SELECT count(*) FROM resource) + (SELECT count(*) FROM resource_history)",
-                (["resource", "resource_history", "token_entry", "data_key", "patient_record", "identity_key"],),
+                (
+                    [
+                        "resource",
+                        "resource_history",
+                        "token_entry",
+                        "data_key",
+                        "patient_record",
+                        "identity_key",
+                    ],
+                ),
             )[0]
         self.figures["bytes_per_resource"] = round(size / rows)
 
@@ -150,7 +165,9 @@ class Bench:
             token = self.client.token()
             while True:
                 patient = chooser.choice(patients)
-                yield prepared("GET", f"/fhir/Observation?patient=Patient/{patient}&_sort=-date&_count=50", token)
+                yield prepared(
+                    "GET", f"/fhir/Observation?patient=Patient/{patient}&_sort=-date&_count=50", token
+                )
 
         def everything(_: int):
             token = self.client.token()
@@ -178,7 +195,11 @@ class Bench:
     def _rss(self) -> None:
         """The largest server process, by what the kernel holds resident for it."""
         listed = subprocess.run(["ps", "-eo", "rss,args"], capture_output=True, text=True, check=True).stdout
-        sizes = [int(line.split()[0]) for line in listed.splitlines() if "multiprocessing" in line and "spawn_main" in line]
+        sizes = [
+            int(line.split()[0])
+            for line in listed.splitlines()
+            if "multiprocessing" in line and "spawn_main" in line
+        ]
         self.figures["worker_rss_mb"] = round(max(sizes, default=0) / 1024)
 
 

@@ -73,7 +73,9 @@ def prepared(method: str, path: str, token: str, body: bytes = b"") -> bytes:
     return head.encode() + body
 
 
-def run(host: str, port: int, clients: int, seconds: float, requests: Callable[[int], Iterator[bytes]]) -> Measured:
+def run(
+    host: str, port: int, clients: int, seconds: float, requests: Callable[[int], Iterator[bytes]]
+) -> Measured:
     """Let clients ask for so long, or until their requests end."""
     measured = Measured()
     lock = threading.Lock()
