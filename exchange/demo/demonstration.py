@@ -68,6 +68,7 @@ class Site:
 def run(*, people: int, seed: int, is_once: bool, folder: Path) -> int:
     """Run the demonstration; the exit code."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     demonstration = Demonstration(people, seed, folder.resolve(), is_quiet=False)
     try:
         result = demonstration.show()
