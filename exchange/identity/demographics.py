@@ -32,7 +32,7 @@ _PARTICLES: Final = frozenset(
     {"de", "del", "la", "las", "los", "y", "viuda", "vda", "da", "do", "van", "von"}
 )
 _PLACEHOLDERS: Final = frozenset(
-    {"rn", "nn", "n", "bb", "bebe", "recien", "nacido", "nacida", "hijo", "hija"}
+    {"rn", "nn", "n", "bb", "b", "bebe", "recien", "nacido", "nacida", "hijo", "hija"}
 )
 _PLACEHOLDER_DATES: Final = frozenset({"1900-01-01", "1901-01-01"})
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
