@@ -35,6 +35,7 @@ STATUS: Final[dict[type[Problem], int]] = {
     problems.Invalid: 422,
     problems.SealBroken: 500,
     problems.Unavailable: 503,
+    Problem: 500,
 }
 OUTCOMES: Final = {
     "ok": 200,
@@ -90,7 +91,7 @@ def answer_response(
     if_none_match: str | None = None,
 ) -> Response:
     """An answer as a response, with the headers of its version."""
-    if answer.entries:
+    if answer.entries or (answer.outcome == "ok" and not answer.body):
         return Response(_batch_response(answer), 200, media_type=FHIR_JSON)
     headers: dict[str, str] = {}
     if answer.version_id:
@@ -133,4 +134,5 @@ def _batch_response(answer: Answer) -> bytes:
             response |= {"etag": f'W/"{each.version_id}"', "location": _location(each)}
         row: dict[str, object] = {"resource": msgspec.Raw(each.body)} if each.body else {}
         rows.append(msgspec.json.encode(row | {"response": response}))
-    return b'{"resourceType":"Bundle","type":"batch-response","entry":[' + b",".join(rows) + b"]}"
+    entries = b',"entry":[' + b",".join(rows) + b"]" if rows else b""
+    return b'{"resourceType":"Bundle","type":"batch-response"' + entries + b"}"
