@@ -80,12 +80,13 @@ def varying_part(
     event_id: str, recorded_at: int, request: Request, touched: Touched | None, patient_id: str
 ) -> dict[str, Any]:
     """What each event says for itself: when, about whom, which request. No value of a chart enters an event."""
-    return {
+    event: dict[str, Any] = {
         "resourceType": "AuditEvent",
         "id": event_id,
         "recorded": instant(recorded_at),
-        "entity": _entities(request, touched, patient_id),
     }
+    entities = _entities(request, touched, patient_id)
+    return event | {"entity": entities} if entities else event
 
 
 def _outcome(problem: Problem | None) -> str:

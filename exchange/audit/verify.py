@@ -19,7 +19,8 @@ BATCH_ROWS: Final = 5_000
 MOST_FINDINGS: Final = 50
 
 LEAVES: Final = """
-SELECT l.leaf_index, l.id, l.leaf, e.leaf, e.salt, e.body, e.transaction = l.transaction
+SELECT l.leaf_index, l.id, l.leaf, e.leaf, e.salt, e.body, e.transaction = l.transaction,
+  e.is_deleted OR e.version_id <> 1 OR e.members IS NOT NULL
 FROM audit_leaf l LEFT JOIN audit_event e ON e.id = l.id AND e.compartment = l.compartment
 WHERE l.leaf_index >= %s ORDER BY l.leaf_index LIMIT %s"""
 
@@ -27,7 +28,7 @@ CHECKPOINTS: Final = "SELECT size, note FROM audit_checkpoint ORDER BY size"
 
 UNPLACED: Final = """
 SELECT count(*), count(*) FILTER (WHERE e.transaction <= (SELECT coalesce(max(transaction), 0) FROM audit_checkpoint))
-FROM audit_event e WHERE NOT EXISTS (SELECT 1 FROM audit_leaf l WHERE l.id = e.id)"""
+FROM audit_event e WHERE NOT EXISTS (SELECT 1 FROM audit_leaf l WHERE l.id = e.id AND l.compartment = e.compartment)"""
 
 
 @dataclass(slots=True)
@@ -67,7 +68,7 @@ def verify_log(transaction: Transaction) -> Verification:
         heads[size] = checkpoint.root
     # 2. Every leaf, in order, against its event; the tree against every head that it passes.
     frontier = Frontier()
-    for index, event_id, leaf, event_leaf, salt, body, is_same_transaction in _leaves(transaction):
+    for index, event_id, leaf, event_leaf, salt, body, is_same_transaction, is_marked in _leaves(transaction):
         if index != frontier.size:
             result.add(f"leaf {frontier.size}: missing")
             break
@@ -79,6 +80,8 @@ def verify_log(transaction: Transaction) -> Verification:
             result.add(f"leaf {index}: event {event_id} was altered")
         elif not is_same_transaction:
             result.add(f"leaf {index}: event {event_id} was moved in time")
+        elif is_marked:
+            result.add(f"leaf {index}: event {event_id} was marked so that no search finds it")
         frontier.append(bytes(leaf))
         if frontier.size in heads and heads[frontier.size] != frontier.root():
             result.add(f"checkpoint {frontier.size}: the tree has another root")
