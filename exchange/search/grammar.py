@@ -26,6 +26,7 @@ MAX_VALUES: Final = 500
 MAX_INCLUDES: Final = 20
 _TOTALS: Final = ("none", "estimate", "accurate")
 _IGNORED: Final = frozenset({"_format", "_pretty"})
+_UNMODIFIED: Final = frozenset({"_id", "_lastUpdated"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +96,8 @@ def parse(resource_type: str, pairs: tuple[tuple[str, str], ...], *, is_lenient:
 
 def _criterion(parameter: SearchParameter, modifier: str, text: str) -> Criterion:
     name = parameter.name
-    allowed = MODIFIERS.get(parameter.kind)
-    if allowed is None:
+    allowed = frozenset[str]() if name in _UNMODIFIED else MODIFIERS.get(parameter.kind)
+    if allowed is None or not parameter.expression:  # _content, _text and _query look at no element
         raise NotSupported(f"searches of type {parameter.kind} ('{name}') are not supported", f"http.{name}")
     is_type = parameter.kind == "reference" and modifier in parameter.targets
     if modifier and modifier not in allowed and not is_type:
