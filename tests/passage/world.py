@@ -27,6 +27,10 @@ from tests.sample.database import Server
 from tests.sample.requester import HOSPITAL, INSTITUTE, POST, a_requester, an_administrator
 
 PREFIXES = {POST: "posta-", HOSPITAL: "hospital-", INSTITUTE: "instituto-"}
+EMPTIED = (
+    "resource", "resource_history", "audit_event", "token_entry", "patient_record", "identity_key", "linkage_review",
+    "consent_rule", "client", "assertion", "audit_leaf", "audit_checkpoint",
+)  # fmt: skip
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3,6}Z")
 _PAGE = re.compile(r"_page=[A-Za-z0-9_\-%=]+")
@@ -50,7 +54,9 @@ class Said:
 
     @property
     def included(self) -> list[dict[str, Any]]:
-        return [each["resource"] for each in self.body.get("entry", ()) if each["search"]["mode"] == "include"]
+        return [
+            each["resource"] for each in self.body.get("entry", ()) if each["search"]["mode"] == "include"
+        ]
 
     @property
     def ids(self) -> list[str]:
@@ -100,7 +106,11 @@ class Caller:
         place, _, query = path.partition("?")
         pairs = tuple(parse_qsl(query, keep_blank_values=True))
         kind, *rest = place.split("/")
-        told: dict[str, Any] = {"resource_type": kind, "query": pairs, "described": f"GET /fhir/{path}"} | more
+        told: dict[str, Any] = {
+            "resource_type": kind,
+            "query": pairs,
+            "described": f"GET /fhir/{path}",
+        } | more
         match rest:
             case []:
                 return self.ask(Request("search-type", **told))
@@ -111,12 +121,17 @@ class Caller:
             case [resource_id, "_history", version]:
                 return self.ask(Request("vread", resource_id=resource_id, version_id=version, **told))
             case [resource_id, operation]:
-                return self.ask(Request("operation", resource_id=resource_id, operation=operation[1:], **told))
+                return self.ask(
+                    Request("operation", resource_id=resource_id, operation=operation[1:], **told)
+                )
         raise AssertionError(path)
 
     def put(self, resource: dict[str, Any], **more: Any) -> Said:
         kind, resource_id = resource["resourceType"], resource["id"]
-        told: dict[str, Any] = {"body": json.dumps(resource).encode(), "described": f"PUT /fhir/{kind}/{resource_id}"}
+        told: dict[str, Any] = {
+            "body": json.dumps(resource).encode(),
+            "described": f"PUT /fhir/{kind}/{resource_id}",
+        }
         return self.ask(Request("update", kind, resource_id, **(told | more)))
 
     def post(self, resource: dict[str, Any], **more: Any) -> Said:
@@ -149,11 +164,22 @@ class World:
         self.post = self.of(POST)
         self.hospital = self.of(HOSPITAL)
         self.institute = self.of(INSTITUTE)
-        self.administrator = Caller(self.spine, an_administrator("system/AuditEvent.rs system/Organization.crus"))
+        self.administrator = Caller(
+            self.spine, an_administrator("system/AuditEvent.rs system/Organization.crus")
+        )
 
     def of(self, organization: str, scopes: str = "system/*.cruds", **more: Any) -> Caller:
         prefix = PREFIXES.get(organization, "")
         return Caller(self.spine, a_requester(organization, scopes, id_prefix=prefix, **more))
+
+    def clear(self) -> World:
+        """The same hub, as new: nothing stored, nothing logged, nothing remembered."""
+        with self.sql() as cursor:
+            for table in EMPTIED:
+                cursor.execute(f"DELETE FROM {table}")  # noqa: S608
+            cursor.execute("DELETE FROM data_key WHERE compartment <> 0")
+        store = self.database_store
+        return World(Store(store.engine, store.crypto), self.url)
 
     @contextmanager
     def sql(self) -> Iterator[Any]:
@@ -197,7 +223,9 @@ def _twin(url: str, like: World) -> Store:
     rows: dict[str, list[tuple[Any, ...]]] = {}
     with like.sql() as cursor:
         for table in ("hub_key", "dictionary", "data_key"):
-            cursor.execute(f"SELECT * FROM {table}" + (" WHERE compartment = 0" if table == "data_key" else ""))
+            cursor.execute(
+                f"SELECT * FROM {table}" + (" WHERE compartment = 0" if table == "data_key" else "")
+            )
             rows[table] = cursor.fetchall()
     connection = psycopg2.connect(
         make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
@@ -231,7 +259,9 @@ def _word(number: int) -> str:
     return letters.capitalize()
 
 
-def entry(method: str, url: str, resource: dict[str, Any] | None = None, full_url: str = "", **request: Any) -> dict[str, Any]:
+def entry(
+    method: str, url: str, resource: dict[str, Any] | None = None, full_url: str = "", **request: Any
+) -> dict[str, Any]:
     """One entry of a batch or transaction."""
     made: dict[str, Any] = {"request": {"method": method, "url": url} | request}
     if resource is not None:
