@@ -101,7 +101,7 @@ class Spine:
             enforce(permit, answer)
             # 4. What a new Consent says counts from this transaction on.
             if answer.written:
-                record_rules(transaction, answer.written)
+                record_rules(transaction, requester, answer.written)
             # 5. Audit and commit, in one round trip.
             append_and_commit(transaction, request, requester, answer.touched, permit.reason)
         return answer

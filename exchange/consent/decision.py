@@ -138,9 +138,13 @@ def _of_persons(transaction: Transaction, requester: Requester, persons: Sequenc
     reasons: set[str] = set()
     for person in persons:
         own = {record for record, custodian in person.records.items() if custodian == requester.custodian}
-        permits, reason = judge(
-            person.rules, (requester.custodian,), requester.purpose_of_use, transaction.now
-        )
+        # What a facility filed itself may deny it, and never permits it: nobody consents for himself.
+        rules = [
+            rule
+            for rule in person.rules
+            if not rule.is_permit or person.records.get(rule.compartment) != requester.custodian
+        ]
+        permits, reason = judge(rules, (requester.custodian,), requester.purpose_of_use, transaction.now)
         reach = set(person.records) if permits else own
         # A hidden record must not answer for its person: that would tell that it exists, and of whom.
         reached |= reach if person.asked in reach else set()

@@ -11,7 +11,9 @@ from typing import Any, Final
 
 from exchange.consent.provision import Rule, rules
 from exchange.fhir.definitions import type_code
+from exchange.problems import Denied
 from exchange.request import Written
+from exchange.requester import Requester
 from exchange.store.session import Transaction
 
 _RULE: Final = "c.consent_id, c.depth, c.is_permit, c.actor, c.purposes, c.starts_at, c.ends_at"
@@ -58,15 +60,21 @@ def persons_of_patients(transaction: Transaction, compartments: Collection[int])
     return _persons(transaction.prepared(OF_PATIENTS, {"compartments": sorted(compartments)}))
 
 
-def record_rules(transaction: Transaction, written: Sequence[Written]) -> None:
-    """Replace the rules of the Consents that an act wrote, in the same transaction."""
+def record_rules(transaction: Transaction, requester: Requester, written: Sequence[Written]) -> None:
+    """Replace the rules of the Consents that an act wrote, in the same transaction.
+
+    Raises: Denied - a Consent that permits the facility that files it: it would open others' records to itself.
+    """
     for each in written:
         if each.resource_type != "Consent":
             continue
         transaction.run(REPLACE, {"compartment": each.compartment, "consent_id": each.resource_id})
         if each.resource is None:
             continue
-        for number, rule in enumerate(rules(each.resource, each.compartment)):
+        found = rules(each.resource, each.compartment)
+        if any(rule.is_permit and rule.actor == requester.custodian for rule in found):
+            raise Denied("a facility cannot file a consent that permits itself", reason="self-granted consent")
+        for number, rule in enumerate(found):
             transaction.run(
                 INSERT,
                 (rule.compartment, rule.starts_at, rule.ends_at, rule.actor, number, rule.depth, rule.is_permit,

@@ -19,7 +19,8 @@ NAMED: Final = """(
   OR (r.compartment < 0 AND (r.type = ANY(%(directory)s::smallint[]) OR r.custodian = %(custodian)s)))"""
 
 # Every record of a person is shared where each of the person's consents that speaks permits, and one speaks.
-# Within a consent the deepest matching provision decides; siblings that both match deny.
+# Within a consent the deepest matching provision decides; siblings that both match deny. What the asking facility filed
+# itself never permits.
 GRANTED: Final = """
 SELECT linked.compartment FROM patient_record linked WHERE linked.person IN (
   SELECT spoken.person FROM (
@@ -27,6 +28,7 @@ SELECT linked.compartment FROM patient_record linked WHERE linked.person IN (
     FROM consent_rule c JOIN patient_record p ON p.compartment = c.compartment
     WHERE (c.actor IS NULL OR c.actor = ANY(%(actors)s::bigint[]))
       AND (c.purposes IS NULL OR %(purpose)s = ANY(c.purposes))
+      AND NOT (c.is_permit AND p.custodian = %(custodian)s)
       AND c.starts_at <= %(decided_at)s AND %(decided_at)s <= c.ends_at
     GROUP BY p.person, c.compartment, c.consent_id) spoken
   GROUP BY spoken.person HAVING bool_and(spoken.permits))"""

@@ -26,5 +26,5 @@ def put(transaction: Transaction, requester: Requester, *resources: dict[str, An
         admitted.append(Admitted(*key, deepcopy(each), found, version_id))
     admission.place(transaction, requester, admitted)
     written = admission.store(transaction, requester, admitted)
-    record_rules(transaction, written)
+    record_rules(transaction, requester, written)
     return written

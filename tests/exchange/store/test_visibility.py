@@ -81,7 +81,7 @@ def shown(transaction, permit: Permit) -> set[str]:
 def test_sql_grants_what_the_judgement_permits(store, people, found, actor, purpose, at):
     with store.transaction() as transaction:
         enter(transaction, people, found)
-        rows = transaction.rows(GRANTED, {"actors": [actor], "purpose": purpose, "decided_at": at})
+        rows = transaction.rows(GRANTED, {"actors": [actor], "custodian": 0, "purpose": purpose, "decided_at": at})
         transaction.rollback()
     persons = {person for _, person in people.values()}
     permitted = set()
