@@ -9,6 +9,7 @@ Both sides are ranges of microseconds, both ends inclusive: a date of less preci
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -18,6 +19,7 @@ from exchange.problems import NotSupported
 PREFIXES: Final = ("eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap")
 PREFIX_LETTERS: Final = 2
 APPROXIMATE: Final = 0.1
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _EQUAL: Final = "({low} >= %(low)s AND {high} <= %(high)s)"
 SQL: Final = {
@@ -56,6 +58,17 @@ def ranges(fhir_type: str, value: Any, zone: ZoneInfo) -> list[tuple[int, int]]:
     except ValueError:  # strict admission refuses such dates; an index row never fails on one
         return []
     return []
+
+
+def local_day(text: str, zone: ZoneInfo) -> str:
+    """A date as it stands; of a date with a time, its day in the zone. Empty where it is no date."""
+    if "T" not in text:
+        return text
+    try:
+        low = date_range(text, zone)[0]
+    except ValueError:
+        return ""
+    return (_EPOCH + timedelta(microseconds=low)).astimezone(zone).date().isoformat()
 
 
 def parse(text: str, name: str, zone: ZoneInfo, now: int) -> DateValue:

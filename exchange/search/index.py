@@ -50,7 +50,8 @@ def forms_of(
         case "reference" | "uri":
             return reference.forms(fhir_type, value, own_patients, fhir_url)
         case "date" if isinstance(value, str):  # of a person: never stored as a number
-            return [f"@{value[:length]}" for length in _DATE_LENGTHS if len(value) >= length]
+            day = date.local_day(value, _place()[0])
+            return [f"@{day[:length]}" for length in _DATE_LENGTHS if len(day) >= length]
         case _:
             return ()
 

@@ -17,6 +17,7 @@ from exchange.crypto.blind_index import BlindIndex
 from exchange.fhir.datatype import parse_reference
 from exchange.fhir.path import Element, extractor
 from exchange.search import date, reference, string, token
+from exchange.search.escape import unescape
 from exchange.search.grammar import Criterion
 from exchange.search.index import SEALED_DATES, hash_text, parameter_number
 from exchange.search.population import is_population_form, population_parameters
@@ -52,6 +53,12 @@ def to_sql(criterion: Criterion, number: int, resource_type: str, blind: BlindIn
     parameters = {f"p{number}": hashes}
     if criterion.modifier == "not":
         return Predicate(f"NOT ({held})", parameters)
+    own = [blind.patient_compartment(form[8:]) for form in forms if form.startswith("Patient/")]
+    if own and name in reference.scoping_parameters(resource_type):
+        # In its own patient's record the reference has another form; this criterion asks for others beside patients.
+        own_form = blind.value(hash_text(resource_type, name, reference.OWN_PATIENT))
+        in_own = f"r.compartment = ANY(%(o{number})s::bigint[]) AND r.tokens @> %(w{number})s::bigint[]"
+        return Predicate(f"({held} OR ({in_own}))", parameters | {f"o{number}": own, f"w{number}": [own_form]})
     is_populated = name in population_parameters(resource_type)
     is_populated = is_populated and all(is_population_form(name, form) for form in forms)
     is_exact = criterion.parameter.kind != "string"
@@ -117,10 +124,12 @@ def _forms(criterion: Criterion) -> list[str] | None:
             buckets = [string.wanted(each, criterion.modifier) for each in criterion.values]
             return None if None in buckets else [each for each in buckets if each is not None]
         case "date":
+            for each in criterion.values:
+                date.parse(each, criterion.name, settings().zone, 0)
             equal = [each for each in criterion.values if len(each) in (4, 7, 10) and each[0].isdigit()]
             return [f"@{each}" for each in equal] if len(equal) == len(criterion.values) else None
         case "uri":
-            return [f"={each}" for each in criterion.values]
+            return [f"={unescape(each)}" for each in criterion.values]
         case _:
             return _reference_forms(criterion)
 
