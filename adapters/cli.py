@@ -4,7 +4,8 @@ Spec:    docs/adapters.md, "Commands" and "Exit codes".
 Leaves:  all work to the cycle.
 
 Exit codes: 0 done; 2 the site file or the command is wrong; 3 records still wait to be sent; 4 no client key;
-5 another adapter runs on this site; 6 the outbox is damaged, or the disk is full; 7 the source is unreadable.
+5 another adapter runs on this site; 6 the outbox is damaged, its keys are lost, or the disk is full; 7 the source
+is unreadable.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from adapters import cycle
 from adapters.code_map import CodeTableError, read_code_tables
 from adapters.cycle import AlreadyRunning, Cycle, only_one
 from adapters.outbox import Outbox
-from adapters.outbox.sealing import OutboxDamaged, OutboxFull
+from adapters.outbox.sealing import IdKeyLost, OutboxDamaged, OutboxFull
 from adapters.sender.client_key import KEY_FILE, ClientKeyMissing, make_client_key
 from adapters.settings import Settings, SettingsError, read_settings
 from adapters.source_record import Mapped, Refused
@@ -77,6 +78,13 @@ def main() -> None:
         sys.exit(OUTBOX)
     except OutboxDamaged:
         _say("A-504 La bandeja de salida o su clave están dañadas. No borre nada y llame a la región.")
+        sys.exit(OUTBOX)
+    except IdKeyLost:
+        _say(
+            "A-133 Falta la clave de identificadores (ids.key), o es otra, y ya hay registros tomados: con una nueva"
+            " todo se enviaría como si fuera de otros pacientes. Devuelva ids.key desde el respaldo de la carpeta"
+            " de datos; si no existe, llame a la región antes de hacer nada."
+        )
         sys.exit(OUTBOX)
     except OSError as error:
         _say(f"A-502 No se puede leer o abrir: {error.strerror}. Revise carpetas y puertos.")

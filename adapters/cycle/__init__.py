@@ -23,7 +23,7 @@ from adapters.cycle.mapping import Mapping
 from adapters.hl7v2.acknowledgement import acknowledge
 from adapters.hl7v2.framing import Frame
 from adapters.outbox import Outbox
-from adapters.outbox.sealing import OutboxFull, make_data_folder
+from adapters.outbox.sealing import ID_KEY_FILE, OutboxFull, make_data_folder, new_key, read_key
 from adapters.primary import Masters, Skipped, is_single_row
 from adapters.primary.tables import Table, read_table
 from adapters.readers.folder import StableFile, stable_files
@@ -51,7 +51,7 @@ class Cycle:
     def __init__(self, settings: Settings, outbox: Outbox) -> None:
         self.settings = settings
         self.outbox = outbox
-        self.mapping = Mapping(settings)
+        self.mapping = Mapping(settings, outbox.id_key)
         self._kinds: dict[Path, tuple[str, str]] = {}
         self._masters = Masters()
 
@@ -159,7 +159,7 @@ class Cycle:
             return acknowledge(message, "AA", raw=frame.content)
         refusal = outcome.refusal
         code = "AR" if refusal.code in _REJECTED_TYPES else "AE"
-        _log.warning("%s refused message=%s", refusal.code, outcome.record.message_id)
+        _log.warning("%s refused message=%s", refusal.code, outcome.record.message_id(self.outbox.id_key))
         text = f"{refusal.code} {refusal.text}"
         return acknowledge(message, code, raw=frame.content, text=text, location=refusal.location)
 
@@ -270,8 +270,12 @@ class Cycle:
 
 
 def preview(settings: Settings, path: Path | None) -> Iterator[Outcome]:
-    """The outcomes of a file, or of the whole folder, without touching the outbox."""
-    mapping, masters = Mapping(settings), Masters()
+    """The outcomes of a file, or of the whole folder, without touching the outbox.
+
+    A site that has sent nothing yet has no key of ids: the ids shown are then of this one look.
+    """
+    id_key = read_key(settings.data_folder / ID_KEY_FILE) or new_key()
+    mapping, masters = Mapping(settings, id_key), Masters()
     folder = settings.source_folder
     files = list(stable_files(folder, settings.file_pattern, 0)) if folder and folder.is_dir() else []
     if path is not None:

@@ -33,8 +33,8 @@ _BATCH_LINES: Final = re.compile(rb"(?:^|(?<=[\r\n]))(?:FHS|BHS|BTS|FTS)[^\r\n]*
 class Mapping:
     """The one mapper that a site's kind of source needs, and the guard around it."""
 
-    def __init__(self, settings: Settings) -> None:
-        origin = Origin(settings.renipress, settings.id_prefix, settings.source_system)
+    def __init__(self, settings: Settings, id_key: bytes) -> None:
+        origin = Origin(settings.renipress, settings.id_prefix, settings.source_system, id_key)
         codes = read_code_tables(settings.code_folder)
         rules = settings.identifier_rules
         self._kind = settings.source_kind
@@ -114,7 +114,7 @@ class Mapping:
                 raw,
                 now_instant(),
             )
-            _log.error("A-299 mapping failed message=%s", record.message_id)
+            _log.error("A-299 mapping failed message=%s", record.message_id(self._origin.id_key))
             text = (
                 "El adaptador no supo leer este registro. Envíe el número de mensaje al soporte de la región."
             )

@@ -59,7 +59,9 @@ class Outbox(Desk):
             record.source_time,
             revision,
         )
-        message_id = record.message_id if revision == 0 else f"{record.message_id}-{revision}"
+        message_id = record.message_id(self.id_key)
+        if revision:
+            message_id = f"{message_id}-{revision}"
         self._supersede(key_hash)
         group = self._group(record)
         self._insert(outcome, message_id, key_hash, group)

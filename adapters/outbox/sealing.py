@@ -15,6 +15,8 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+OUTBOX_KEY_FILE: Final = "outbox.key"
+ID_KEY_FILE: Final = "ids.key"
 _NONCE_BYTES: Final = 12
 _KEY_BYTES: Final = 32
 
@@ -25,6 +27,10 @@ class OutboxFull(Exception):  # noqa: N818 - a state of the disk, told to the IT
 
 class OutboxDamaged(Exception):  # noqa: N818 - a state of the file, told to the IT desk
     """The outbox or its key cannot be read, or a sealed row does not open."""
+
+
+class IdKeyLost(Exception):  # noqa: N818 - a state of the folder, told to the IT desk
+    """Records were taken under a key of ids that is not there: a new one would name everything anew."""
 
 
 def make_private(path: Path, content: bytes) -> None:
@@ -75,20 +81,49 @@ class Seals:
         return hmac.new(self._hash_key, f"{purpose}|{text}".encode(), hashlib.sha256).hexdigest()[:40]
 
 
-def read_or_make_key(key_path: Path, database_path: Path) -> bytes:
-    """Read the outbox key, or make it on the spot; a database without its key is never overwritten."""
-    if not key_path.exists():
-        if database_path.exists() and database_path.stat().st_size:
-            raise OutboxDamaged
-        temporary = key_path.with_suffix(f".{os.getpid()}")
-        make_private(temporary, os.urandom(_KEY_BYTES))
-        try:
-            os.link(temporary, key_path)
-        except FileExistsError:
-            pass
-        finally:
-            temporary.unlink()
-    key = key_path.read_bytes()
+def new_key() -> bytes:
+    """A key out of the system's randomness. Units: 32 bytes."""
+    return os.urandom(_KEY_BYTES)
+
+
+def read_key(path: Path) -> bytes | None:
+    """The key of a file, or None where there is no file.
+
+    Raises: OutboxDamaged - there is one, and it holds no key.
+    """
+    try:
+        key = path.read_bytes()
+    except FileNotFoundError:
+        return None
     if len(key) != _KEY_BYTES:
         raise OutboxDamaged
     return key
+
+
+def make_key(path: Path) -> bytes:
+    """Make a key on the spot, durably; of two who make it at once, both get the first one's."""
+    temporary = path.with_suffix(f".{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    make_private(temporary, new_key())
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        pass
+    finally:
+        temporary.unlink()
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return path.read_bytes()
+
+
+def read_or_make_outbox_key(folder: Path, database_path: Path) -> bytes:
+    """Read the outbox key, or make it on the spot; a database without its key is never overwritten."""
+    key = read_key(folder / OUTBOX_KEY_FILE)
+    if key is not None:
+        return key
+    if database_path.exists() and database_path.stat().st_size:
+        raise OutboxDamaged
+    return make_key(folder / OUTBOX_KEY_FILE)

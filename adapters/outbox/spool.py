@@ -18,12 +18,16 @@ import msgspec
 
 from adapters.outbox.schema import SCHEMA
 from adapters.outbox.sealing import (
+    ID_KEY_FILE,
+    IdKeyLost,
     OutboxDamaged,
     OutboxFull,
     Seals,
     make_data_folder,
+    make_key,
     make_private,
-    read_or_make_key,
+    read_key,
+    read_or_make_outbox_key,
 )
 from adapters.source_record import Refusal, SourceRecord
 
@@ -69,8 +73,8 @@ class Spool:
         self._folder = folder
         self._min_free_bytes = min_free_megabytes * _MEGABYTE
         self._lock = threading.RLock()
-        self._seals = Seals(read_or_make_key(folder / "outbox.key", folder / "outbox.sqlite"))
         path = folder / "outbox.sqlite"
+        self._seals = Seals(read_or_make_outbox_key(folder, path))
         if not path.exists():
             make_private(path, b"")
         try:
@@ -78,8 +82,35 @@ class Spool:
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=FULL")
             self._database.executescript(SCHEMA)
+            self.id_key = self._read_or_make_id_key(folder / ID_KEY_FILE)
         except sqlite3.DatabaseError as error:
             raise _as_problem(error) from error
+        except (IdKeyLost, OutboxDamaged):
+            self._database.close()
+            raise
+
+    def _read_or_make_id_key(self, path: Path) -> bytes:
+        """The key under which this site names everything.
+
+        1. Where nothing was ever taken, it may be made, or be another one.
+        2. Where something was, it must be the one with which that was named: the same patient under a
+           second id would be a second patient.
+        """
+        with self._transaction():
+            key = read_key(path)
+            # 1.
+            if self._row("SELECT 1 FROM ledger LIMIT 1") is None:
+                key = key or make_key(path)
+                self._run("INSERT OR REPLACE INTO site VALUES ('id_key', ?)", self._mark_of(key))
+                return key
+            # 2.
+            known = self._row("SELECT value FROM site WHERE name = 'id_key'")
+            if key is None or known is None or known[0] != self._mark_of(key):
+                raise IdKeyLost
+            return key
+
+    def _mark_of(self, key: bytes) -> str:
+        return self._seals.hash("id key", key.hex())
 
     def close(self) -> None:
         """Close the file."""

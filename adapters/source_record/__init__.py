@@ -7,6 +7,7 @@ Leaves:  FHIR building blocks to its modules `person`, `bundle` and `moment`; st
 from __future__ import annotations
 
 import hashlib
+import hmac
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -17,21 +18,32 @@ Resource = dict[str, Any]
 REASON_CLASSES: Final = ("mapping", "validation", "identity", "consent", "transport")
 
 
+def keyed_name(key: bytes, purpose: str, text: str) -> str:
+    """A name for something that identifies: the same at this site for ever, and nobody's guess without its key.
+
+    A document has eight digits: whoever could hash as the site does could try all of them.
+
+    Units:  key 32 bytes; 128 bits of HMAC-SHA256 in hexadecimal.
+    """
+    return hmac.new(key, f"{purpose}|{text}".encode(), hashlib.sha256).hexdigest()[:32]
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where records come from: one facility, one source system, one prefix of logical ids.
+    """Where records come from: one facility, one source system, one prefix of logical ids, one key of ids.
 
-    Units:  renipress is RENIPRESS's code of 8 digits.
+    Units:  renipress is RENIPRESS's code of 8 digits; id_key 32 bytes.
     """
 
     renipress: str
     id_prefix: str
     system: str
+    id_key: bytes = field(repr=False)
 
     def resource_id(self, resource_type: str, natural_key: str) -> str:
         """The logical id that this resource always has, so that a delivery repeated is the same delivery."""
-        digest = hashlib.sha256(f"{self.system}|{natural_key}|{resource_type}".encode()).hexdigest()
-        return f"{self.id_prefix}-{digest[:32]}"
+        name = keyed_name(self.id_key, "resource", f"{self.system}|{resource_type}|{natural_key}")
+        return f"{self.id_prefix}-{name}"
 
     def reference(self, resource_type: str, natural_key: str) -> Resource:
         """A reference to a resource of this origin."""
@@ -66,14 +78,16 @@ class SourceRecord:
 
     @property
     def content_hash(self) -> str:
-        """The hash of the original bytes and of what else they were read with: equal means restated."""
+        """The hash of the original bytes and of what else they were read with: equal means restated.
+
+        It never leaves the process as it is: what few bytes say could be found by trying.
+        """
         return hashlib.sha256(self.original + b"\x1f" + self.context.encode()).hexdigest()
 
-    @property
-    def message_id(self) -> str:
+    def message_id(self, id_key: bytes) -> str:
         """The name under which this very content travels, the same at every attempt."""
-        text = f"{self.facility}|{self.system}|{self.natural_key}|{self.content_hash}"
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
+        text = f"{self.facility}|{self.system}|{self.content_hash}|{self.natural_key}"
+        return keyed_name(id_key, "message", text)
 
     @property
     def recorded(self) -> str:

@@ -72,7 +72,7 @@ def _provenance(origin: Origin, record: SourceRecord, resources: Sequence[Resour
         "entity": [
             {
                 "role": "source",
-                "what": {"identifier": {"system": MESSAGE_SYSTEM, "value": record.message_id}},
+                "what": {"identifier": {"system": MESSAGE_SYSTEM, "value": record.message_id(origin.id_key)}},
             }
         ],
     }

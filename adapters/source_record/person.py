@@ -168,7 +168,7 @@ def human_name(name: PersonName, use: str = "official") -> Resource:
     return result
 
 
-def patient(  # noqa: PLR0917 - the demographics of a person, in the order in which they are read
+def patient(
     origin: Origin,
     patient_key: str,
     identifiers: Sequence[PersonIdentifier],

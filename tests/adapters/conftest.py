@@ -24,7 +24,8 @@ from tests.simulators.hub import HubSimulator
 
 LIMA = ZoneInfo("America/Lima")
 RENIPRESS = "00005196"
-ORIGIN = Origin(RENIPRESS, "00005196", "his")
+ID_KEY = bytes(range(32))
+ORIGIN = Origin(RENIPRESS, "00005196", "his", ID_KEY)
 
 SITE = """
 [facility]

@@ -116,6 +116,17 @@ def test_known_troubles_have_exit_codes(adapter, post, tmp_path):
     assert "A-504" in adapter("status", post, code=6)
 
 
+def test_a_lost_key_of_ids_stops_everything_that_would_name_anew(adapter, post, hub, tmp_path):
+    adapter("run", post, "--once")
+    attempts = hub.attempts
+    (tmp_path / "data" / "ids.key").unlink()
+    told = adapter("run", post, "--once", code=6)
+    assert "A-133" in told
+    assert "respaldo" in told
+    assert hub.attempts == attempts
+    assert not (tmp_path / "data" / "ids.key").exists()
+
+
 def test_a_missing_folder_has_an_exit_code(adapter, post, tmp_path):
     shutil.rmtree(tmp_path / "source")
     assert "A-502" in adapter("run", post, "--once", code=7)

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -22,6 +23,7 @@ from adapters.hl7v2.framing import Deframer, Frame, frame
 from adapters.outbox import Outbox
 from adapters.outbox.sealing import OutboxFull
 from adapters.sender.client_key import make_client_key
+from adapters.settings import read_settings
 from tests.adapters.conftest import GOLDEN, RENIPRESS, write_site
 
 SECRETS = (b"\xd1IQUE", "ÑIQUE".encode(), b"ROSA", b"01234567", b"HC0990001", b"HC0001", b"PAREDES")
@@ -203,6 +205,38 @@ def test_nothing_readable_is_kept_or_logged(site, opened, hub, caplog):
     text = caplog.text.encode()
     assert [secret for secret in SECRETS if secret in text] == []
     assert b"A-300" in text
+
+
+HEXADECIMAL = re.compile(rb"[0-9a-f]{16,}")
+
+
+def test_no_hash_that_another_site_could_make_leaves_or_is_kept(tmp_path, hub, opened):
+    """Two sites, the same records: nothing that is a name of something is the same at both."""
+    found = []
+    for place in ("a", "b"):
+        names = set()
+        for kind in ("his-trama", "hl7v2-folder", "ccda-folder"):
+            folder = tmp_path / place / kind
+            folder.mkdir(parents=True)
+            settings = read_settings(write_site(folder, hub.url, kind), {})
+            hub.register(settings.client_id, make_client_key(settings.data_folder).public_jwk)
+            hub.bodies.clear()
+            hub.transactions.clear()
+            put_his(settings)
+            shutil.copy(GOLDEN / "hospital.hl7", settings.source_folder)
+            shutil.copy(GOLDEN / "institute.xml", settings.source_folder)
+            (settings.source_folder / "otro.csv").write_bytes(b"a;b;c\r\n1;2;3\r\n")
+            status = run_once(replace(settings, file_pattern="*"), opened(settings))
+            assert status["applied"]
+            sent = [*hub.bodies, *(item["id"].encode() for item in hub.transactions)]
+            for content in (
+                *sent,
+                *(path.read_bytes() for path in settings.data_folder.glob("outbox.sqlite*")),
+            ):
+                names.update(HEXADECIMAL.findall(content))
+        assert len(names) > 50
+        found.append(names)
+    assert found[0] & found[1] == set()
 
 
 def test_a_fault_of_ours_is_a_reason_for_quarantine_too(site, opened, monkeypatch):

@@ -6,7 +6,7 @@ import stat
 import pytest
 
 from adapters.outbox import Outbox
-from adapters.outbox.sealing import OutboxDamaged, OutboxFull
+from adapters.outbox.sealing import IdKeyLost, OutboxDamaged, OutboxFull
 from adapters.source_record import Refusal, Refused
 from tests.adapters.conftest import a_mapped, a_record
 
@@ -139,3 +139,48 @@ def test_what_was_accepted_outlives_the_process(tmp_path):
     assert second.pending() == 1
     assert second.accept([a_mapped()]) == ["duplicate"]
     second.close()
+
+
+def test_the_key_of_ids_is_made_once_and_stays(tmp_path):
+    first = Outbox(tmp_path / "data")
+    first.close()
+    second = Outbox(tmp_path / "data")
+    second.close()
+    assert len(first.id_key) == 32
+    assert first.id_key == second.id_key == (tmp_path / "data" / "ids.key").read_bytes()
+    assert stat.S_IMODE((tmp_path / "data" / "ids.key").stat().st_mode) == 0o600
+    assert {path.name for path in (tmp_path / "data").glob("*.key*")} == {"outbox.key", "ids.key"}
+
+
+@pytest.mark.parametrize("put", [None, bytes(32)])
+def test_a_new_key_of_ids_is_refused_once_records_were_taken(outbox, tmp_path, put):
+    outbox.accept([a_mapped()])
+    path = tmp_path / "data" / "ids.key"
+    kept = path.read_bytes()
+    path.unlink()
+    if put:
+        path.write_bytes(put)
+    with pytest.raises(IdKeyLost):
+        Outbox(tmp_path / "data")
+    assert path.exists() == bool(put)
+    path.write_bytes(kept)
+    again = Outbox(tmp_path / "data")
+    assert again.accept([a_mapped()]) == ["duplicate"]
+    again.close()
+
+
+def test_a_key_of_ids_from_a_backup_may_come_before_the_first_record(tmp_path):
+    Outbox(tmp_path / "data").close()
+    (tmp_path / "data" / "ids.key").write_bytes(bytes(32))
+    box = Outbox(tmp_path / "data")
+    assert box.id_key == bytes(32)
+    box.accept([a_mapped()])
+    box.close()
+    Outbox(tmp_path / "data").close()
+
+
+def test_half_a_key_of_ids_is_no_key(tmp_path):
+    Outbox(tmp_path / "data").close()
+    (tmp_path / "data" / "ids.key").write_bytes(b"short")
+    with pytest.raises(OutboxDamaged):
+        Outbox(tmp_path / "data")

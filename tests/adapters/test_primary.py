@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from adapters.code_map import CodeMap
 from adapters.primary import Masters, Post, Skipped, map_patients, map_record, map_trama, read_table
 from adapters.source_record import Mapped, Origin, Refused
-from tests.adapters.conftest import GOLDEN, LIMA, RENIPRESS, as_fhir, check_golden, check_valid
+from tests.adapters.conftest import GOLDEN, ID_KEY, LIMA, RENIPRESS, as_fhir, check_golden, check_valid
 
-POST = Post(Origin(RENIPRESS, RENIPRESS, "his"), LIMA, CodeMap())
+POST = Post(Origin(RENIPRESS, RENIPRESS, "his", ID_KEY), LIMA, CodeMap())
 HIS = GOLDEN / "his"
 AT = "2024-03-01T00:00:00Z"
 HEADER = (HIS / "TRAMA_202401.csv").read_bytes().splitlines(keepends=True)[0]

@@ -14,9 +14,9 @@ from adapters.secondary import map_message
 from adapters.secondary.gather import Hospital
 from adapters.settings import IdentifierRule
 from adapters.source_record import Mapped, Origin, Refused
-from tests.adapters.conftest import GOLDEN, LIMA, RENIPRESS, as_fhir, check_golden, check_valid
+from tests.adapters.conftest import GOLDEN, ID_KEY, LIMA, RENIPRESS, as_fhir, check_golden, check_valid
 
-HOSPITAL = Hospital(Origin(RENIPRESS, RENIPRESS, "hl7v2"), LIMA, CodeMap())
+HOSPITAL = Hospital(Origin(RENIPRESS, RENIPRESS, "hl7v2", ID_KEY), LIMA, CodeMap())
 SHARED = Path("/work/shared/data/hl7v2")
 AT = "2026-03-20T00:00:00Z"
 
@@ -47,7 +47,7 @@ def test_the_same_bytes_give_the_same_bytes():
     raw = split_messages((GOLDEN / "hospital.hl7").read_bytes())[1]
     first, second = (map_message(HOSPITAL, raw, AT) for _ in range(2))
     assert first.entries == second.entries
-    assert first.record.message_id == second.record.message_id
+    assert first.record.message_id(ID_KEY) == second.record.message_id(ID_KEY)
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="messages of other projects are not on this machine")

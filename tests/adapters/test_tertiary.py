@@ -13,10 +13,10 @@ from adapters.code_map import CodeMap
 from adapters.settings import IdentifierRule
 from adapters.source_record import Mapped, Origin, Refused
 from adapters.tertiary import Institute, map_document
-from tests.adapters.conftest import GOLDEN, LIMA, RENIPRESS, as_fhir, check_golden, check_valid
+from tests.adapters.conftest import GOLDEN, ID_KEY, LIMA, RENIPRESS, as_fhir, check_golden, check_valid
 
 INSTITUTE = Institute(
-    Origin(RENIPRESS, RENIPRESS, "ccda"), LIMA, CodeMap(), (IdentifierRule("hc", "2.25.99"),)
+    Origin(RENIPRESS, RENIPRESS, "ccda", ID_KEY), LIMA, CodeMap(), (IdentifierRule("hc", "2.25.99"),)
 )
 SHARED = Path("/work/shared/data/ccda")
 DOCUMENT = (GOLDEN / "institute.xml").read_bytes()

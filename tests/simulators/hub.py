@@ -39,6 +39,7 @@ class HubSimulator:
     resources: dict[str, list[Any]] = field(default_factory=dict)
     texts: dict[str, list[str]] = field(default_factory=dict)
     transactions: list[dict[str, Any]] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
     token_requests: int = 0
     attempts: int = 0
     tokens: dict[str, float] = field(default_factory=dict)
@@ -127,7 +128,7 @@ class HubSimulator:
             {"access_token": token, "token_type": "bearer", "expires_in": 300, "scope": form["scope"]},
         )
 
-    def _transaction(self, door, body: bytes) -> None:  # noqa: PLR0911 - one way out for each misbehaviour
+    def _transaction(self, door, body: bytes) -> None:
         self.attempts += 1
         token = door.headers.get("Authorization", "").removeprefix("Bearer ")
         if self.check_tokens and self.tokens.get(token, 0) < time.time():
@@ -147,6 +148,7 @@ class HubSimulator:
             return
         if action == "hang":
             time.sleep(self.hang_seconds)
+        self.bodies.append(body)
         bundle = json.loads(body)
         assert door.headers["Content-Type"] == "application/fhir+json"
         assert bundle["resourceType"] == "Bundle"
