@@ -17,9 +17,26 @@ HASH_BYTES: Final = 32
 EMPTY_ROOT: Final = sha256(b"").digest()
 
 
-def commitment(salt: bytes, sealed_body: bytes) -> bytes:
-    """What a leaf commits to: the sealed event, so that destroying its key breaks no proof."""
-    return sha256(salt + sealed_body).digest()
+def commitment(salt: bytes, sealed_body: bytes, row: bytes = b"") -> bytes:
+    """What a leaf commits to: the sealed event, so that destroying its key breaks no proof.
+
+    `row` is what the event is found by: whoever empties an event's index hides it, and shows it here.
+    """
+    found_by = sha256(row).digest() if row else b""
+    return sha256(salt + found_by + sealed_body).digest()
+
+
+def row_text(
+    compartment: int,
+    custodian: int,
+    last_updated: int,
+    event_id: str,
+    clinical_at: int,
+    tokens: str,
+    ranges: str,
+) -> bytes:
+    """What finds an event, as its leaf commits to it; arrays as PostgreSQL writes them."""
+    return f"{compartment}|{custodian}|{last_updated}|{event_id}|{clinical_at}|{tokens}|{ranges}".encode()
 
 
 def leaf_hash(data: bytes) -> bytes:

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any, Final
 
-from exchange.audit.chain import commitment, leaf_hash
+from exchange.audit.chain import commitment, leaf_hash, row_text
 from exchange.audit.event import fixed_part, varying_part
 from exchange.crypto.envelope import associated_data, seal
 from exchange.fhir.definitions import type_code
@@ -77,18 +77,22 @@ def _row(
     text = dump(fixed | varying)
     body = seal(cipher, crypto.dictionaries, text, associated_data(compartment, AUDIT_TYPE, event_id, 1))
     salt = os.urandom(SALT_BYTES)
+    custodian = requester.custodian if requester else 0
+    found_tokens = f"{{{','.join(map(str, tokens.union(found.tokens)))}}}"
+    ranges = f"{{{','.join(map(str, found.ranges))}}}"
+    row = row_text(compartment, custodian, transaction.now, event_id, found.clinical_at, found_tokens, ranges)
     return [
         compartment,
-        requester.custodian if requester else 0,
+        custodian,
         transaction.now,
         AUDIT_TYPE,
         event_id,
         found.clinical_at,
-        f"{{{','.join(map(str, tokens.union(found.tokens)))}}}",
-        f"{{{','.join(map(str, found.ranges))}}}",
+        found_tokens,
+        ranges,
         body,
         salt,
-        leaf_hash(commitment(salt, body)),
+        leaf_hash(commitment(salt, body, row)),
     ]
 
 

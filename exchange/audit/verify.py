@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
-from exchange.audit.chain import Frontier, commitment, leaf_hash
+from exchange.audit.chain import Frontier, commitment, leaf_hash, row_text
 from exchange.audit.checkpoint import read
 from exchange.problems import SealBroken
 from exchange.store.session import Transaction
@@ -20,7 +20,8 @@ MOST_FINDINGS: Final = 50
 
 LEAVES: Final = """
 SELECT l.leaf_index, l.id, l.leaf, e.leaf, e.salt, e.body, e.transaction = l.transaction,
-  e.is_deleted OR e.version_id <> 1 OR e.members IS NOT NULL
+  e.is_deleted OR e.version_id <> 1 OR e.members IS NOT NULL,
+  e.compartment, e.custodian, e.last_updated, e.id, e.clinical_at, e.tokens::text, e.ranges::text
 FROM audit_leaf l LEFT JOIN audit_event e ON e.id = l.id AND e.compartment = l.compartment
 WHERE l.leaf_index >= %s ORDER BY l.leaf_index LIMIT %s"""
 
@@ -68,15 +69,15 @@ def verify_log(transaction: Transaction) -> Verification:
         heads[size] = checkpoint.root
     # 2. Every leaf, in order, against its event; the tree against every head that it passes.
     frontier = Frontier()
-    for index, event_id, leaf, event_leaf, salt, body, is_same_transaction, is_marked in _leaves(transaction):
+    for index, event_id, leaf, event_leaf, salt, body, is_same_transaction, is_marked, *row in _leaves(
+        transaction
+    ):
         if index != frontier.size:
             result.add(f"leaf {frontier.size}: missing")
             break
         if event_leaf is None:
             result.add(f"leaf {index}: event {event_id} was deleted")
-        elif bytes(event_leaf) != bytes(leaf) or leaf_hash(commitment(bytes(salt), bytes(body))) != bytes(
-            leaf
-        ):
+        elif not bytes(leaf) == bytes(event_leaf) == _leaf(salt, body, row):
             result.add(f"leaf {index}: event {event_id} was altered")
         elif not is_same_transaction:
             result.add(f"leaf {index}: event {event_id} was moved in time")
@@ -93,6 +94,10 @@ def verify_log(transaction: Transaction) -> Verification:
     if slipped_in:
         result.add(f"{slipped_in} events were slipped in behind a signed head")
     return result
+
+
+def _leaf(salt: memoryview, body: memoryview, row: list[Any]) -> bytes:
+    return leaf_hash(commitment(bytes(salt), bytes(body), row_text(*row)))
 
 
 def _leaves(transaction: Transaction) -> Iterator[tuple]:  # type: ignore[type-arg]

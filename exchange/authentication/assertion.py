@@ -51,12 +51,12 @@ def verify_assertion(
     try:
         header = jwt.get_unverified_header(assertion)
         claimed = jwt.decode(assertion, options={"verify_signature": False})
-    except jwt.InvalidTokenError:
+    except (jwt.InvalidTokenError, ValueError, RecursionError):
         raise RefusedAssertion("malformed") from None
     client_id = claimed.get("sub")
     if header.get("alg") not in ALGORITHMS:
         raise RefusedAssertion("algorithm")
-    if not isinstance(client_id, str):
+    if not isinstance(client_id, str) or not client_id.isprintable():
         raise RefusedAssertion("no subject")
     # 2. The client, registered and active.
     client = find_client(transaction, client_id)
@@ -78,14 +78,14 @@ def verify_assertion(
                 "strict_aud": isinstance(claimed.get("aud"), str),
             },
         )
-    except jwt.InvalidTokenError as refused:
+    except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError) as refused:
         raise RefusedAssertion(type(refused).__name__, client_id) from None
     # 5. At most five minutes ahead.
     if claims["exp"] - time.time() > settings().assertion_seconds + settings().clock_skew_seconds:
         raise RefusedAssertion("lives too long", client_id)
     # 6. Used once.
     jti = claims["jti"]
-    if not isinstance(jti, str) or not 0 < len(jti) <= MAX_JTI_LETTERS:
+    if not isinstance(jti, str) or not 0 < len(jti) <= MAX_JTI_LETTERS or not jti.isprintable():
         raise RefusedAssertion("jti", client_id)
     skew = settings().clock_skew_seconds
     seen = {

@@ -93,7 +93,7 @@ class BearerTokens:
     def _read(self, token: str) -> tuple[Requester, float]:
         try:
             claims = self._store.crypto.read_access_token(token, issuer=settings().base_url)
-        except jwt.InvalidTokenError:
+        except (jwt.InvalidTokenError, ValueError, RecursionError):
             raise Unauthenticated("the access token is not valid") from None
         scopes = parse_scopes(claims["scope"])
         with self._store.transaction() as transaction:

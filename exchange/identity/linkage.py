@@ -45,7 +45,8 @@ def judge(one: Demographics, other: Demographics) -> tuple[Verdict, str]:
         return "possible", "same document, birth dates do not agree"
     if not one.surnames & other.surnames:
         return "possible", "same document, surnames do not agree"
-    if not one.given & other.given:
+    if not (one.given and other.given) or not (one.given <= other.given or other.given <= one.given):
+        # Twins share a first name more often than all of them.
         return "possible", "same document, given names do not agree"
     if one.gender and other.gender and one.gender != other.gender:
         return "possible", "same document, gender does not agree"

@@ -99,8 +99,9 @@ def place(transaction: Transaction, requester: Requester, admitted: Sequence[Adm
         standing = each.standing
         if standing is None:
             continue
-        if each.resource is None or standing.is_deleted:
-            each.compartment = each.compartment or standing.compartment
+        if each.resource is None:
+            # A deletion stays where the resource was: in the records of all its patients.
+            each.compartment, each.members = standing.compartment, standing.members
         if each.compartment != standing.compartment:
             raise Conflict("a resource stays in the record of its patient; delete it and create a new one")
 
@@ -118,7 +119,7 @@ def store(transaction: Transaction, requester: Requester, admitted: Sequence[Adm
         if each.resource is None:
             writes.append(
                 Write(each.compartment, requester.custodian, code, each.resource_id, each.version_id,
-                      transaction.now, b"", is_deleted=True)
+                      transaction.now, b"", members=each.members, is_deleted=True)
             )  # fmt: skip
         else:
             _stamp(each, transaction.now, requester)

@@ -52,7 +52,15 @@ def capability_statement() -> bytes:
 
 def _resource(name: str) -> dict[str, Any]:
     known = [each for each in search_parameters(name).values() if each.kind in MODIFIERS]
-    codes: tuple[str, ...] = ("read", "vread", "update", "delete", "history-instance", "create", "search-type")
+    codes: tuple[str, ...] = (
+        "read",
+        "vread",
+        "update",
+        "delete",
+        "history-instance",
+        "create",
+        "search-type",
+    )
     if name == "AuditEvent":
         codes = ("read", "search-type")
     found: dict[str, Any] = {

@@ -55,7 +55,10 @@ class History:
         entries = [_entry(version, resource_type, place) for version in page]
         return Answer(
             body=bundle("history", links, entries, total),
-            touched=[Touched(page[0].compartment, (f"{resource_type}/{resource_id}",))],
+            touched=[
+                Touched(compartment, (f"{resource_type}/{resource_id}",))
+                for compartment in page[0].compartments
+            ],
         )
 
 

@@ -39,5 +39,8 @@ def answer_with(resource_type: str, version: Version | None) -> Answer:
         resource_id=version.resource_id,
         version_id=version.version_id,
         last_updated=version.last_updated,
-        touched=[Touched(version.compartment, (f"{resource_type}/{version.resource_id}",))],
+        touched=[
+            Touched(compartment, (f"{resource_type}/{version.resource_id}",))
+            for compartment in version.compartments
+        ],
     )

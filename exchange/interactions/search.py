@@ -64,9 +64,10 @@ def touched(versions: Iterable[Version]) -> list[Touched]:
     """The records that an answer shows, each with its resources."""
     shown: dict[int, list[str]] = {}
     for each in versions:
-        if each.compartment > 0:
-            references = shown.setdefault(each.compartment, [])
-            references.append(f"{type_name(each.type_code)}/{each.resource_id}")
+        for compartment in each.compartments:
+            if compartment > 0:
+                references = shown.setdefault(compartment, [])
+                references.append(f"{type_name(each.type_code)}/{each.resource_id}")
     return [Touched(compartment, tuple(references)) for compartment, references in shown.items()]
 
 

@@ -119,6 +119,7 @@ class TransactionBundle:
 
     def _assign_ids(self, transaction: Transaction, permit: Permit) -> dict[str, str]:
         ids: dict[str, str] = {}
+        new: dict[tuple[str, str], str] = {}
         for entry in self.entries:
             if entry.method == "POST":
                 if entry.if_none_exist is not None:
@@ -127,8 +128,13 @@ class TransactionBundle:
                     if found is not None:
                         entry.resource_id = found.resource_id
                         entry.existing = f"{found.resource_id}/_history/{found.version_id}"
-                if not entry.existing:
-                    entry.resource_id = str(uuid.uuid4())
+                condition = (entry.resource_type, entry.if_none_exist or "")
+                if not entry.existing and entry.if_none_exist is not None and condition in new:
+                    # Two entries with one condition make one resource, as two requests would.
+                    entry.resource_id = new[condition]
+                    entry.existing = f"{entry.resource_id}/_history/1"
+                elif not entry.existing:
+                    entry.resource_id = new[condition] = str(uuid.uuid4())
             if entry.full_url and entry.resource is not None:
                 if entry.full_url in ids:
                     raise Invalid("two entries have one fullUrl", f"{entry.place}.fullUrl")

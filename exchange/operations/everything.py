@@ -53,7 +53,7 @@ class Everything:
         types = "AND r.type = ANY(%(types)s::smallint[])" if wanted or permit.types is not None else ""
         sql = SLICE.format(columns=COLUMNS, where=where, types=types)
         versions = opened(transaction, transaction.rows(sql, parameters | {"types": sorted(wanted)}))
-        if not versions:
+        if not versions and not self.types:
             raise NotFound("no such Patient")
         versions.sort(key=lambda version: type_name(version.type_code) != "Patient")
         links = [("self", f"{settings().fhir_url}/Patient/{self.patient_id}/$everything")]

@@ -47,12 +47,23 @@ def require_json_body(headers: Mapping[str, str]) -> None:
         raise UnsupportedMediaType("this hub reads JSON", "http.Content-Type")
 
 
-def require_bounded(query: str) -> None:
-    """Bound a query string. Raises: TooCostly, Malformed - it holds NUL."""
+def require_form(headers: Mapping[str, str], body: bytes) -> None:
+    """Whether the body is a search form, and a bounded one. Raises: UnsupportedMediaType, TooCostly."""
+    kind = headers.get("content-type", "").split(";")[0].strip().lower()
+    if body and kind != "application/x-www-form-urlencoded":
+        raise UnsupportedMediaType("a search is posted as a form", "http.Content-Type")
+    if len(body) > MAX_QUERY_BYTES:
+        raise TooCostly("the query is too long", "http.query")
+
+
+def require_bounded(query: str, *parts: str) -> None:
+    """Bound a query string. Raises: TooCostly, Malformed - it, or a part of the path, holds NUL."""
     if len(query) > MAX_QUERY_BYTES:
         raise TooCostly("the query is too long", "http.query")
     if "%00" in query:
         raise Malformed("the query holds a NUL character", "http.query")
+    if any("\x00" in part for part in parts):
+        raise Malformed("the address holds a NUL character", "http.url")
 
 
 def prefer_return(headers: Mapping[str, str]) -> str:

@@ -92,14 +92,17 @@ def answer(request: Request, body: bytes, interaction: Interaction) -> Response:
     asked = _asked(request, body, interaction)
     try:
         # 1. Who asks: nothing else is looked at before.
-        requester = spine.requester(headers.get("authorization", ""), asked)
+        told = headers.getlist("authorization")
+        requester = spine.requester(told[0] if len(told) == 1 else "", asked)
         # 2. What is asked.
         parameters = request.path_params
         if asked.interaction not in ("transaction", "batch") and not is_resource_type(asked.resource_type):
             raise NotFound("there is no such resource type")
-        negotiation.require_bounded(request.url.query)
+        negotiation.require_bounded(request.url.query, asked.resource_id, asked.version_id)
         negotiation.require_json_answer(headers, asked.query)
-        if request.method in ("POST", "PUT") and not request.url.path.endswith("/_search"):
+        if request.url.path.endswith("/_search"):
+            negotiation.require_form(headers, body)
+        elif request.method in ("POST", "PUT"):
             negotiation.require_json_body(headers)
         if "operation" not in parameters and asked.resource_id.startswith("$"):
             raise NotSupported("there is no such operation", "http.url")
@@ -123,8 +126,10 @@ def _asked(request: Request, body: bytes, interaction: Interaction) -> Asked:
         f"?{request.url.query}" if request.url.query else ""
     )
     if request.url.path.endswith("/_search"):
-        described += " " + body.decode("utf-8", "replace")[: negotiation.MAX_QUERY_BYTES]
-        pairs += parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
+        # Nobody is known yet, so no more is read than a search may say; a longer form is refused.
+        form = body[: negotiation.MAX_QUERY_BYTES].decode("utf-8", "replace")
+        described += f" {form}"
+        pairs += parse_qsl(form, keep_blank_values=True)
     if interaction == "transaction" and _BATCH.search(body):
         interaction = "batch"
     return Asked(

@@ -79,6 +79,8 @@ def parse(resource_type: str, pairs: tuple[tuple[str, str], ...], *, is_lenient:
     query = Query(resource_type, count=settings().default_page_size)
     for key, text in pairs:
         name, _, modifier = key.partition(":")
+        if "\x00" in key or "\x00" in text:
+            raise NotSupported("the query holds a NUL character", "http.query")
         if name in _IGNORED:
             continue
         if not _result_parameter(query, name, modifier, text):

@@ -33,7 +33,13 @@ class Version:
     last_updated: int
     is_deleted: bool
     text: bytes
+    members: tuple[int, ...] = ()
     clinical_at: int = BEGINNING
+
+    @property
+    def compartments(self) -> tuple[int, ...]:
+        """Every patient's record that it lies in."""
+        return (self.compartment, *self.members)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,7 @@ class Occupancy:
     custodian: int
     version_id: int
     is_deleted: bool
+    members: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +79,7 @@ class Write:
     is_deleted: bool = False
 
 
-COLUMNS: Final = "r.compartment, r.type, r.id, r.version_id, r.last_updated, r.is_deleted, r.body"
+COLUMNS: Final = "r.compartment, r.type, r.id, r.version_id, r.last_updated, r.is_deleted, r.body, r.members"
 HISTORY_COLUMNS: Final = (
     "compartment, custodian, last_updated, transaction, version_id, type, is_deleted, id, members, body"
 )
@@ -84,7 +91,7 @@ RESOURCE_COLUMNS: Final = (
 # The locks make two writers of one id wait for each other; they stand in one order in every transaction.
 OCCUPIED: Final = """
 SELECT pg_advisory_xact_lock(place) FROM (SELECT DISTINCT unnest(%(locks)s::bigint[]) AS place ORDER BY 1) ordered;
-SELECT r.type, r.id, r.compartment, r.custodian, r.version_id, r.is_deleted
+SELECT r.type, r.id, r.compartment, r.custodian, r.version_id, r.is_deleted, r.members
 FROM unnest(%(types)s::smallint[], %(ids)s::text[]) AS asked(type, id)
 JOIN resource r ON r.id = asked.id AND r.type = asked.type"""
 
@@ -134,7 +141,7 @@ def occupied(transaction: Transaction, ids: Iterable[tuple[str, str]]) -> dict[t
         },
     )
     names = {code: name for name, code in codes.items()}
-    return {(names[row[0]], row[1]): Occupancy(row[2], row[3], row[4], row[5]) for row in rows}
+    return {(names[row[0]], row[1]): Occupancy(row[2], row[3], row[4], row[5], tuple(row[6] or ())) for row in rows}
 
 
 def write(
@@ -221,13 +228,16 @@ def opened(transaction: Transaction, rows: list[tuple]) -> list[Version]:  # typ
     ciphers = transaction.store.data_keys.ciphers(transaction, {row[0] for row in rows if not row[5]})
     dictionaries = transaction.crypto.dictionaries
     versions = []
-    for compartment, code, resource_id, version_id, last_updated, is_deleted, body, *rest in rows:
+    for compartment, code, resource_id, version_id, last_updated, is_deleted, body, members, *rest in rows:
         text = b""
         if not is_deleted:
             bound_to = associated_data(compartment, code, resource_id, version_id)
             text = open_sealed(ciphers[key_place(compartment)], dictionaries, bytes(body), bound_to)
+        further = tuple(members) if members else ()
         versions.append(
-            Version(compartment, code, resource_id, version_id, last_updated, is_deleted, text, *rest)
+            Version(
+                compartment, code, resource_id, version_id, last_updated, is_deleted, text, further, *rest
+            )
         )
     return versions
 

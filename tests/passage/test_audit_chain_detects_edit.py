@@ -7,13 +7,15 @@ import base64
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from exchange.audit.chain import Frontier, commitment, leaf_hash
+from exchange.audit.chain import Frontier, commitment, leaf_hash, row_text
 from exchange.audit.checkpoint import Checkpoint, sign
 from exchange.audit.verify import verify_log
 from exchange.settings import settings
 from tests.passage.world import patient_of
 from tests.sample.observation import an_observation
 from tests.sample.requester import POST
+
+ROW = "e.compartment, e.custodian, e.last_updated, e.id, e.clinical_at, e.tokens::text, e.ranges::text"
 
 
 @pytest.fixture
@@ -89,10 +91,10 @@ def test_a_salt_or_leaf_altered(world, column):
 def test_a_byte_altered_and_its_leaf_made_to_fit(world):
     """The thief recomputes the leaf, in the event and in the tree: the signed heads do not agree."""
     with world.sql() as cursor:
-        cursor.execute(f"SELECT id, salt, body FROM audit_event WHERE id = {at(5)}")
-        event_id, salt, body = cursor.fetchone()
+        cursor.execute(f"SELECT id, salt, body, {ROW} FROM audit_event e WHERE id = {at(5)}")
+        event_id, salt, body, *row = cursor.fetchone()
     forged = bytes([*bytes(body)[:-1], bytes(body)[-1] ^ 1])
-    leaf = leaf_hash(commitment(bytes(salt), forged))
+    leaf = leaf_hash(commitment(bytes(salt), forged, row_text(*row)))
     findings = change(
         world,
         "UPDATE audit_event SET body = %(body)s, leaf = %(leaf)s WHERE id = %(id)s",
@@ -218,12 +220,12 @@ def test_a_tree_signed_anew_with_another_key(world):
             f"UPDATE audit_event SET body = set_byte(body, 30, get_byte(body, 30) # 1) WHERE id = {at(5)}"
         )
         cursor.execute(
-            "SELECT l.leaf_index, e.id, e.salt, e.body FROM audit_leaf l JOIN audit_event e USING (id) ORDER BY 1"
+            f"SELECT l.leaf_index, e.id, e.salt, e.body, {ROW} FROM audit_leaf l JOIN audit_event e USING (id) ORDER BY 1"
         )
         rows = cursor.fetchall()
         frontier, heads = Frontier(), {}
-        for index, event_id, salt, body in rows:
-            leaf = leaf_hash(commitment(bytes(salt), bytes(body)))
+        for index, event_id, salt, body, *row in rows:
+            leaf = leaf_hash(commitment(bytes(salt), bytes(body), row_text(*row)))
             cursor.execute("UPDATE audit_event SET leaf = %s WHERE id = %s", (leaf, event_id))
             cursor.execute("UPDATE audit_leaf SET leaf = %s WHERE id = %s", (leaf, event_id))
             frontier.append(leaf)
@@ -293,7 +295,6 @@ def test_an_event_that_was_altered_is_not_shown_to_anybody(world):
 # --- what is known to be missing
 
 
-@pytest.mark.xfail(strict=True, reason="a leaf commits to the sealed body alone, not to what finds it")
 def test_an_event_hidden_by_emptying_its_index(world):
     assert change(
         world, f"UPDATE audit_event SET tokens = '{{}}', clinical_at = 0, last_updated = 0 WHERE id = {at(5)}"

@@ -311,19 +311,14 @@ def test_a_refusal_that_cannot_be_recorded_is_not_answered_as_that_refusal(world
 # --- what is known to be missing
 
 
-@pytest.mark.xfail(strict=True, reason="a batch that cannot be parsed is refused before anything is recorded")
 def test_a_batch_that_is_none_leaves_one_event(world):
     assert len(told(world, lambda: world.hospital.ask(Request("batch", body=b"[]")))) == 1
 
 
-@pytest.mark.xfail(
-    strict=True, reason="an entry that asks for what a batch does not do is refused without an event"
-)
 def test_a_batch_entry_that_is_not_supported_leaves_one_event(world):
     assert len(told(world, lambda: world.hospital.bundle("batch", [entry("HEAD", "Patient/posta-p2")]))) == 1
 
 
-@pytest.mark.xfail(strict=True, reason="a read names the first patient of a resource alone")
 def test_reading_what_is_about_two_patients_leaves_two_events(world):
     both = [{"actor": {"reference": f"Patient/posta-p{number}"}, "status": "accepted"} for number in (1, 2)]
     world.post.store(

@@ -371,10 +371,6 @@ def test_a_conditional_reference_to_something_hidden_reads_as_one_to_nothing(wri
     assert told[0].status == 422
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a deletion keeps no trace of the further patients, so it shows where the resource did not",
-)
 def test_the_deletion_of_a_resource_of_two_patients_is_as_hidden_as_the_resource(written):
     full, bare = written
     for world in written:

@@ -102,9 +102,6 @@ def test_twins_without_names_are_not_told_apart_by_a_machine():
     assert verdict(twin("RN"), twin("RN")) == "possible"
 
 
-@pytest.mark.xfail(
-    strict=True, reason="DEFECT: one shared given name is taken for agreement, whatever the others say"
-)
 def test_twins_who_share_one_of_two_given_names():
     one = twin("Maria") | {"name": [{"family": "Flores Quispe", "given": ["Maria", "Fernanda"]}]}
     other = twin("Maria") | {"name": [{"family": "Flores Quispe", "given": ["Maria", "Alejandra"]}]}
