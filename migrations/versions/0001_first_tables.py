@@ -71,7 +71,7 @@ def create_versions() -> None:
         comment="the current version of each resource, sealed",
     )
     op.create_index(
-        "resource_slice_idx", "resource", ["compartment", "type", sa.literal_column("clinical_at DESC"), "id"]
+        "resource_slice_idx", "resource", ["compartment", "type", sa.literal_column("clinical_at DESC")]
     )
     op.create_index("resource_transaction_idx", "resource", ["transaction"])
     op.create_table(
@@ -262,7 +262,7 @@ def create_audit_log() -> None:
     op.create_index(
         "audit_event_slice_idx",
         "audit_event",
-        ["compartment", "type", sa.literal_column("clinical_at DESC"), "id"],
+        ["compartment", "type", sa.literal_column("clinical_at DESC")],
     )
     op.create_index("audit_event_transaction_idx", "audit_event", ["transaction"])
     op.create_table(

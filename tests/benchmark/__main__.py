@@ -143,7 +143,12 @@ class Bench:
                     ],
                 ),
             )[0]
+            parts = transaction.rows(
+                "SELECT c.relname, pg_relation_size(c.oid) FROM pg_class c"
+                " WHERE c.relkind IN ('r', 'i') AND c.relnamespace = 'public'::regnamespace ORDER BY 2 DESC LIMIT 8"
+            )
         self.figures["bytes_per_resource"] = round(size / rows)
+        print("bytes a resource: " + ", ".join(f"{name} {bytes_ / rows:.0f}" for name, bytes_ in parts), flush=True)
 
     def _read(self, hub) -> None:
         with hub.store.transaction() as transaction:
