@@ -5,7 +5,7 @@ Leaves:  all work to the cycle.
 
 Exit codes: 0 done; 2 the site file or the command is wrong; 3 records still wait to be sent; 4 no client key;
 5 another adapter runs on this site; 6 the outbox is damaged, its keys are lost, or the disk is full; 7 the source
-is unreadable.
+is unreadable; 8 the hub does not let this adapter in.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from adapters.code_map import CodeTableError, read_code_tables
 from adapters.cycle import AlreadyRunning, Cycle, only_one
 from adapters.outbox import Outbox
 from adapters.outbox.sealing import IdKeyLost, OutboxDamaged, OutboxFull
+from adapters.sender import REMEDIES
 from adapters.sender.client_key import KEY_FILE, ClientKeyMissing, make_client_key
 from adapters.settings import Settings, SettingsError, read_settings
 from adapters.source_record import Mapped, Refused
@@ -50,6 +51,7 @@ NO_KEY: Final = 4
 RUNNING: Final = 5
 OUTBOX: Final = 6
 SOURCE: Final = 7
+BARRED: Final = 8
 
 Site = Annotated[Path, typer.Argument(metavar="SITE", help="Archivo TOML del establecimiento.")]
 Number = Annotated[int, typer.Argument(metavar="NÚMERO", help="El número que muestra `quarantine list`.")]
@@ -107,10 +109,13 @@ def run(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     with only_one(settings.data_folder), _outbox(settings) as outbox:
-        Cycle(settings, outbox).run(stop, once=once, announce=lambda text: print(text, flush=True))
+        barred = Cycle(settings, outbox).run(stop, once=once, announce=lambda text: print(text, flush=True))
         status = outbox.status()
     if once:
         print(_one_line(status), flush=True)
+        if barred:
+            _say(f"{barred} {REMEDIES[barred]}")
+            raise typer.Exit(BARRED)
         if status["pending"]:
             raise typer.Exit(STILL_WAITING)
 
@@ -199,6 +204,8 @@ def status(
     for key, label in labels.items():
         table.add_row(label, "—" if found[key] is None else str(found[key]))
     _out.print(table)
+    if found["trouble"]:
+        _out.print(f"{found['trouble']} desde {found['trouble_since']}: {REMEDIES[found['trouble']]}")
     for item in found["quarantine_reasons"]:
         _out.print(f"cuarentena (x{item['times']}): {item['code']} ({item['reason_class']})")
     for item in found["unmapped_codes"][:10]:

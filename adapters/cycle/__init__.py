@@ -205,8 +205,11 @@ class Cycle:
 
     # --- running ---------------------------------------------------------------------------------
 
-    def run(self, stop: threading.Event, *, once: bool, announce: Callable[[str], None]) -> None:
-        """Read and send until told to stop; with `once`, until everything that there is was delivered."""
+    def run(self, stop: threading.Event, *, once: bool, announce: Callable[[str], None]) -> str:
+        """Read and send until told to stop; with `once`, until everything that there is was delivered.
+
+        Returns the code of what bars the way to the hub, else nothing.
+        """
         settings = self.settings
         hub = HubClient(
             settings.hub_url,
@@ -231,6 +234,7 @@ class Cycle:
                 self._run_on(stop, sender, announce)
         finally:
             hub.close()
+        return sender.barred
 
     def _run_on(self, stop: threading.Event, sender: Sender, announce: Callable[[str], None]) -> None:
         settings = self.settings

@@ -12,6 +12,7 @@ from typing import Any
 
 from adapters.outbox.spool import Spool
 from adapters.source_record import SourceRecord
+from adapters.source_record.moment import now_instant
 
 
 class Desk(Spool):
@@ -145,6 +146,18 @@ class Desk(Spool):
                     times,
                 )
 
+    def note_trouble(self, code: str | None) -> None:
+        """Keep for `status` what bars the way to the hub since when; None once it is open."""
+        with self._transaction():
+            if code is None:
+                self._run("DELETE FROM site WHERE name = 'trouble'")
+            else:
+                self._run(
+                    "INSERT INTO site VALUES ('trouble', ?) ON CONFLICT (name) DO UPDATE SET"
+                    " value = excluded.value WHERE substr(value, 1, 5) != substr(excluded.value, 1, 5)",
+                    f"{code} {now_instant()}",
+                )
+
     def pending(self) -> int:
         """How many records wait to be sent."""
         with self._lock:
@@ -165,6 +178,8 @@ class Desk(Spool):
                 "SELECT code_table, code, times FROM unmapped ORDER BY times DESC, code LIMIT 50"
             )
             skipped = dict(self._rows("SELECT name, times FROM tally"))
+            noted = self._row("SELECT value FROM site WHERE name = 'trouble'")
+        trouble, _, trouble_since = (noted[0] if noted else "").partition(" ")
         usage = shutil.disk_usage(self._folder)
         return {
             "pending": states.get("pending", 0),
@@ -172,6 +187,8 @@ class Desk(Spool):
             "quarantined": states.get("quarantined", 0),
             "parked": states.get("parked", 0),
             "discarded": states.get("discarded", 0),
+            "trouble": trouble or None,
+            "trouble_since": trouble_since or None,
             "oldest": oldest[0] if oldest else None,
             "last_received_at": latest[0] if latest else None,
             "last_applied_at": latest[1] if latest else None,

@@ -17,22 +17,26 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 from adapters.outbox import Outbox, Waiting, WireEntry
-from adapters.sender.hub import Answer, Applied, HubClient, Later, Rejected
+from adapters.sender.hub import Answer, Applied, Barred, HubClient, Later, Rejected
 from adapters.source_record import Refusal
 
 _log = logging.getLogger("adapters.sender")
 _PREFETCHED_GROUPS = 500
+_CONTESTED_TIMES = 10
 
 REMEDIES = {
     "A-301": "No hay conexión con el hub. Revise la red y [hub] url; lo pendiente queda guardado.",
     "A-302": "El hub no respondió a tiempo. Se volverá a enviar; nada se duplica.",
     "A-303": "El hub está ocupado o en mantenimiento. Se volverá a enviar solo.",
     "A-304": "El hub no reconoce a este adaptador. Entregue a la región la salida de `adapter keys`.",
-    "A-305": "El hub no acepta el permiso. Revise client_id y la hora de esta computadora.",
+    "A-305": "El hub no acepta el permiso. Revise client_id y la hora de esta computadora, y avise a la región.",
     "A-306": "El hub no publica su configuración de acceso. Revise [hub] url.",
+    "A-307": "El hub no concede los permisos que se piden. Revise [hub] scope con la región.",
     "A-311": "El hub rechazó el contenido. Corrija el registro en su sistema o use `quarantine retry`.",
     "A-312": "El registro es demasiado grande para el hub. Divida el documento o avise a la región.",
-    "A-313": "El hub no permite enviar este registro. Revise la autorización de envío del paciente.",
+    "A-313": "El hub no permite escribir a este adaptador. Pida a la región el permiso que falta y revise [hub] scope;"
+    " todo queda guardado y se enviará solo.",
+    "A-314": "El hub lo rechazó varias veces porque choca con lo que ya tiene. Avise a la región con el número.",
 }
 
 
@@ -47,6 +51,10 @@ class Retry:
         """Exponential, capped, with jitter so that clinics do not return all at once."""
         full = min(self.cap_seconds, self.first_seconds * 2.0 ** min(attempts, 30))
         return full * random.uniform(0.5, 1.0)  # noqa: S311 - jitter is no secret
+
+    def slowest_pause(self) -> float:
+        """The cap, with jitter: for what only a person can mend."""
+        return self.cap_seconds * random.uniform(0.5, 1.0)  # noqa: S311 - jitter is no secret
 
 
 @dataclass(slots=True)
@@ -71,12 +79,16 @@ class Sender:
         self._hub_held = _Held()
         self._held: dict[str, _Held] = {}
         self._one_by_one: set[str] = set()
+        self._contested: dict[str, int] = {}
         self._queue: deque[str] = deque()
         self._lock = threading.Lock()
         self.last_trouble = ""
+        self.barred = ""
+        self._is_trouble_noted = True  # perhaps by a run before this one
 
     def run(self, stop: threading.Event, *, until_empty: bool = False) -> None:
-        """Deliver until told to stop, or until nothing that can be sent is left."""
+        """Deliver until told to stop; or, with `until_empty`, until nothing is left or the hub bars the way."""
+        self.barred = ""
         flying: dict[Future[None], str] = {}
         with ThreadPoolExecutor(self._workers, thread_name_prefix="send") as pool:
             while not stop.is_set():
@@ -86,7 +98,7 @@ class Sender:
                     for future in done:
                         flying.pop(future)
                         future.result()
-                elif until_empty and self._outbox.pending() == 0:
+                elif until_empty and (self.barred or self._outbox.pending() == 0):
                     return
                 else:
                     stop.wait(min(max(self._hub_held.until - time.monotonic(), 0.05), 0.5))
@@ -126,9 +138,40 @@ class Sender:
             self._settled(group)
             _log.info("A-300 applied request=%s records=%d", request_id, len(records))
         elif isinstance(answer, Rejected):
-            self._rejected(group, records, answer)
+            if answer.is_final or self._is_contested_too_often(group, records):
+                self._rejected(group, records, answer)
+            else:
+                self._later(group, Later(answer.code, is_global=False))
+        elif isinstance(answer, Barred):
+            self._bar(answer)
         else:
             self._later(group, answer)
+
+    def _is_contested_too_often(self, group: str, records: Sequence[Waiting]) -> bool:
+        """Whether one record, sent alone, has met the same conflict so often that waiting is no remedy."""
+        if len(records) > 1:
+            return False
+        with self._lock:
+            self._contested[group] = self._contested.get(group, 0) + 1
+            return self._contested[group] >= _CONTESTED_TIMES
+
+    def _bar(self, answer: Barred) -> None:
+        """Stop sending: the fault is in this site's registration or settings, whatever the record.
+
+        1. Nothing leaves its place: all of it waits.
+        2. One patient's records ask again after the longest pause.
+        """
+        now = time.monotonic()
+        with self._lock:
+            if self.barred and self._hub_held.until > now:
+                return  # another worker has just heard it
+            # 1.
+            self.last_trouble = self.barred = answer.code
+            # 2.
+            self._hub_held = _Held(max(self._hub_held.attempts, 1), now + self._retry.slowest_pause())
+            self._outbox.note_trouble(answer.code)
+            self._is_trouble_noted = True
+            _log.error("%s %s", answer.code, REMEDIES[answer.code])
 
     def _rejected(self, group: str, records: Sequence[Waiting], answer: Rejected) -> None:
         """Quarantine the one record that is to blame; of several, find it by sending one at a time."""
@@ -165,8 +208,14 @@ class Sender:
 
     def _settled(self, group: str) -> None:
         with self._lock:
-            self._hub_held = _Held()
+            if not self.barred or self._hub_held.until <= time.monotonic():
+                self._hub_held = _Held()
+                self.barred = ""
+                if self._is_trouble_noted:
+                    self._outbox.note_trouble(None)
+                    self._is_trouble_noted = False
             self._held.pop(group, None)
+            self._contested.pop(group, None)
             self._queue.append(group)
 
 

@@ -31,6 +31,8 @@ _TOKEN_MARGIN_SECONDS: Final = 20
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _RETRY_AFTER_CAP_SECONDS: Final = 3600.0
 _REFUSED: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
+_CONTESTED: Final = frozenset({HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED})
+_TOKEN_REFUSED: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 _HUB_BUSY: Final = frozenset(
     {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.BAD_GATEWAY}
 )
@@ -45,12 +47,16 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The hub will never take this content as it is: class of reason and the elements that it names."""
+    """The hub does not take this content as it is: class of reason and the elements that it names.
+
+    `is_final` is False where the same content may yet be taken: something else stood against it.
+    """
 
     reason_class: str
     code: str
     expressions: tuple[str, ...]
     diagnostics: str
+    is_final: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +68,20 @@ class Later:
     after_seconds: float | None = None
 
 
-Answer = Applied | Rejected | Later
+@dataclass(frozen=True, slots=True)
+class Barred:
+    """The hub does not let this adapter in, or not as far as it asks: no record is to blame, a person must act."""
+
+    code: str
+
+
+Answer = Applied | Rejected | Later | Barred
 
 
 class _Token(Exception):  # noqa: N818 - carries the answer of the token endpoint to `send`
-    def __init__(self, later: Later) -> None:
-        super().__init__(later.code)
-        self.later = later
+    def __init__(self, answer: Later | Barred) -> None:
+        super().__init__(answer.code)
+        self.answer = answer
 
 
 class HubClient:
@@ -106,7 +119,7 @@ class HubClient:
                 token = self._bearer(not_this=token)
                 response = self._post(body, token, request_id)
         except _Token as problem:
-            return problem.later
+            return problem.answer
         except (httpx.ConnectError, httpx.ConnectTimeout):
             return Later("A-301", is_global=True)
         except httpx.HTTPError:
@@ -142,8 +155,9 @@ class HubClient:
         """What an answer means for the records that were sent.
 
         1. A transaction-response with as many entries as were sent: applied.
-        2. An OperationOutcome with 400, 413 or 422: the content is refused; with 403: may not be sent.
-        3. Whatever else: it is not known to be applied, so it is sent again.
+        2. 401 although the token is fresh, or an OperationOutcome with 403: the adapter is not let in.
+        3. An OperationOutcome with 400, 413 or 422: the content is refused; with 409 or 412: for now.
+        4. Whatever else: it is not known to be applied, so it is sent again.
         """
         status = response.status_code
         content = _json(response)
@@ -153,16 +167,19 @@ class HubClient:
             if len(answers) == count and all(str(item.get("status", "")).startswith("2") for item in answers):
                 return Applied(tuple(str(item.get("etag", "")) for item in answers))
         # 2.
-        if content.get("resourceType") == "OperationOutcome":
-            if status in _REFUSED:
-                return _rejected(content, "validation", "A-311")
-            if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-                return _rejected(content, "validation", "A-312")
-            if status == HTTPStatus.FORBIDDEN:
-                return _rejected(content, "consent", "A-313")
-        # 3.
         if status == HTTPStatus.UNAUTHORIZED:
-            return Later("A-305", is_global=True)
+            return Barred("A-305")
+        if content.get("resourceType") == "OperationOutcome":
+            if status == HTTPStatus.FORBIDDEN:
+                return Barred("A-313")
+            # 3.
+            if status in _REFUSED:
+                return _rejected(content, "A-311")
+            if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+                return _rejected(content, "A-312")
+            if status in _CONTESTED:
+                return _rejected(content, "A-314", is_final=False)
+        # 4.
         return Later(f"A-303/{status}", is_global=status in _HUB_BUSY, after_seconds=_retry_after(response))
 
     # --- token -----------------------------------------------------------------------------------
@@ -188,8 +205,7 @@ class HubClient:
             content = _json(response)
             token = content.get("access_token")
             if response.status_code != HTTPStatus.OK or not isinstance(token, str):
-                code = "A-304" if response.status_code in {400, 401, 403} else f"A-303/{response.status_code}"
-                raise _Token(Later(code, is_global=True, after_seconds=_retry_after(response)))
+                raise _Token(_token_refused(response, content))
             lifetime = min(float(content.get("expires_in", 60)), _TOKEN_CAP_SECONDS)
             self._token = token
             self._token_until = time.monotonic() + max(lifetime - _TOKEN_MARGIN_SECONDS, lifetime / 2)
@@ -217,7 +233,16 @@ class HubClient:
         return jwt.encode(claims, self._key.private, algorithm="ES384", headers={"kid": self._key.kid})
 
 
-def _rejected(outcome: dict[str, Any], reason_class: str, code: str) -> Rejected:
+def _token_refused(response: httpx.Response, content: dict[str, Any]) -> Later | Barred:
+    """A refusal in OAuth's own words is about this adapter; anything else is trouble on the way."""
+    error = content.get("error")
+    if response.status_code in _TOKEN_REFUSED and isinstance(error, str):
+        return Barred("A-307" if error == "invalid_scope" else "A-304")
+    code = f"A-303/{response.status_code}"
+    return Later(code, is_global=True, after_seconds=_retry_after(response))
+
+
+def _rejected(outcome: dict[str, Any], code: str, *, is_final: bool = True) -> Rejected:
     """The issues of a refusal: the elements that it names, and the hub's words for the quarantine."""
     expressions: list[str] = []
     words: list[str] = []
@@ -225,7 +250,7 @@ def _rejected(outcome: dict[str, Any], reason_class: str, code: str) -> Rejected
         if isinstance(issue, dict) and issue.get("severity", "error") in {"error", "fatal"}:
             expressions.extend(str(item)[:200] for item in issue.get("expression", [])[:3])
             words.append(f"{issue.get('code', '')}: {issue.get('diagnostics', '')}"[:300])
-    return Rejected(reason_class, code, tuple(expressions[:20]), " · ".join(words[:10]))
+    return Rejected("validation", code, tuple(expressions[:20]), " · ".join(words[:10]), is_final)
 
 
 def _json(response: httpx.Response) -> dict[str, Any]:

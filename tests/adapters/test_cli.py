@@ -127,6 +127,18 @@ def test_a_lost_key_of_ids_stops_everything_that_would_name_anew(adapter, post, 
     assert not (tmp_path / "data" / "ids.key").exists()
 
 
+def test_a_hub_that_does_not_let_the_adapter_in_has_an_exit_code(adapter, post, hub, tmp_path):
+    hub.unscoped_types.add("Patient")
+    told = adapter("run", post, "--once", code=8)
+    assert "A-313" in told
+    assert "región" in told
+    found = json.loads(adapter("status", post, "--json"))
+    assert found["trouble"] == "A-313"
+    assert found["pending"] == 5
+    assert {item["code"][:3] for item in found["quarantine_reasons"]} == {"A-2"}
+    assert "A-313" in adapter("status", post)
+
+
 def test_a_missing_folder_has_an_exit_code(adapter, post, tmp_path):
     shutil.rmtree(tmp_path / "source")
     assert "A-502" in adapter("run", post, "--once", code=7)

@@ -2,13 +2,16 @@
 
 import logging
 import threading
+import time
 
 import pytest
 
-from adapters.sender import Retry, Sender
+from adapters.sender import REMEDIES, Retry, Sender
 from adapters.sender.client_key import ClientKeyMissing, make_client_key, read_client_key
 from adapters.sender.hub import HubClient
-from tests.adapters.conftest import ORIGIN, a_mapped
+from adapters.source_record import Entry
+from adapters.source_record.bundle import finish
+from tests.adapters.conftest import ORIGIN, a_mapped, a_record
 
 
 def run(sender):
@@ -39,7 +42,7 @@ def test_versions_of_one_resource_travel_apart(outbox, sender, hub):
 
 
 @pytest.mark.parametrize(
-    "action", ["503", "500", "429", "409", "412", "401", "404", "502", "html", "drop", "refuse"]
+    "action", ["503", "500", "429", "409", "412", "404", "502", "html", "drop", "refuse"]
 )
 def test_trouble_on_the_way_never_loses_doubles_or_quarantines(outbox, sender, hub, action):
     hub.next_actions.extend([action] * 3)
@@ -89,21 +92,84 @@ def test_a_refused_record_is_found_and_parks_its_patient_only(outbox, sender, hu
     assert hub.written_more_than_once() == []
 
 
-def test_what_may_not_be_sent_is_of_class_consent(outbox, sender, hub):
-    hub.forbid_ids.add(ORIGIN.resource_id("Basic", "1"))
-    outbox.accept([a_mapped()])
+def bar(hub, code):
+    """Make the hub refuse the adapter, not a record; how to let it in again."""
+    if code == "A-304":
+        jwks = dict(hub.jwks)
+        hub.jwks.clear()
+        return lambda: hub.jwks.update(jwks)
+    if code == "A-305":
+        hub.refuse_tokens = True
+        return lambda: setattr(hub, "refuse_tokens", False)
+    if code == "A-307":
+        hub.granted_scope = "system/Patient.r"
+        return lambda: setattr(hub, "granted_scope", None)
+    hub.unscoped_types.add("Basic")
+    return hub.unscoped_types.clear
+
+
+BARRED = ["A-304", "A-305", "A-307", "A-313"]
+
+
+@pytest.mark.parametrize("code", BARRED)
+def test_a_hub_that_does_not_let_the_adapter_in_stops_it_and_blames_no_record(
+    outbox, sender, hub, caplog, code
+):
+    outbox.accept([a_mapped(f"{n}", f"p{n % 5}") for n in range(20)])
+    let_in = bar(hub, code)
+    run(sender)  # ends although everything still waits
+    status = outbox.status()
+    assert (status["pending"], status["quarantined"], status["parked"]) == (20, 0, 0)
+    assert sender.barred == status["trouble"] == code
+    assert f"{code} {REMEDIES[code]}" in caplog.text
+    let_in()
+    time.sleep(0.06)
     run(sender)
-    assert outbox.quarantined()[0]["reason_class"] == "consent"
+    status = outbox.status()
+    assert (status["applied"], status["quarantined"], status["trouble"]) == (20, 0, None)
+    assert hub.written_more_than_once() == []
 
 
-def test_an_unknown_client_waits_and_quarantines_nothing(outbox, sender, hub):
-    hub.jwks.clear()
-    outbox.accept([a_mapped()])
+@pytest.mark.parametrize("code", BARRED)
+def test_what_bars_the_adapter_is_asked_again_slowly(outbox, client, hub, code):
+    outbox.accept([a_mapped(f"{n}", f"p{n}") for n in range(20)])
+    bar(hub, code)
     stop = threading.Event()
-    threading.Timer(0.3, stop.set).start()
-    sender.run(stop, until_empty=True)
-    assert outbox.pending() == 1
-    assert sender.last_trouble == "A-304"
+    threading.Timer(1.0, stop.set).start()
+    Sender(outbox, client, retry=Retry(0.001, 0.4), workers=3, batch_records=5).run(stop)
+    # At first each worker may find out; then one patient in each pause, of 0.2 to 0.4 s.
+    assert hub.attempts + hub.token_requests <= 3 * 3 + 5 * 4
+    assert outbox.pending() == 20
+
+
+def test_a_single_token_that_ended_early_is_renewed_and_nothing_stops(outbox, sender, hub):
+    hub.next_actions.append("401")
+    outbox.accept([a_mapped(f"{n}", f"p{n}") for n in range(3)])
+    run(sender)
+    assert (outbox.status()["applied"], sender.barred) == (3, "")
+
+
+def test_a_type_without_scope_stops_all_while_others_could_go(outbox, sender, hub):
+    hub.unscoped_types.add("Flag")
+    record = a_record("flag", "p9")
+    flag = {"resourceType": "Flag", "id": ORIGIN.resource_id("Flag", "flag")}
+    outbox.accept([finish(ORIGIN, record, [Entry(flag)])])
+    outbox.accept([a_mapped(f"{n}", f"p{n}") for n in range(3)])
+    run(sender)
+    assert outbox.status()["quarantined"] == 0
+    assert outbox.status()["pending"] >= 1
+    assert sender.barred == "A-313"
+
+
+def test_a_conflict_that_does_not_end_is_the_records_own(outbox, sender, hub):
+    hub.conflict_ids.add(ORIGIN.resource_id("Basic", "1"))
+    outbox.accept([a_mapped("1", "p1"), a_mapped("2", "p1"), a_mapped("3", "p2")])
+    run(sender)
+    status = outbox.status()
+    assert (status["applied"], status["quarantined"], status["parked"]) == (1, 1, 1)
+    quarantined = outbox.quarantined()[0]
+    assert (quarantined["reason_class"], quarantined["code"]) == ("validation", "A-314")
+    assert hub.attempts >= 10
 
 
 def test_a_hub_that_is_away_is_waited_for(outbox, tmp_path):

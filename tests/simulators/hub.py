@@ -31,11 +31,14 @@ class HubSimulator:
 
     jwks: dict[str, dict[str, Any]] = field(default_factory=dict)
     check_tokens: bool = True
+    refuse_tokens: bool = False
     hang_seconds: float = 1.0
     retry_after: str | None = None
     next_actions: deque[str] = field(default_factory=deque)
     refuse_ids: set[str] = field(default_factory=set)
-    forbid_ids: set[str] = field(default_factory=set)
+    conflict_ids: set[str] = field(default_factory=set)
+    unscoped_types: set[str] = field(default_factory=set)
+    granted_scope: str | None = None
     resources: dict[str, list[Any]] = field(default_factory=dict)
     texts: dict[str, list[str]] = field(default_factory=dict)
     transactions: list[dict[str, Any]] = field(default_factory=list)
@@ -120,6 +123,9 @@ class HubSimulator:
         except Exception:  # noqa: BLE001 - whatever is wrong with an assertion, the client is not known
             self._answer(door, 401, {"error": "invalid_client"})
             return
+        if self.granted_scope is not None and form["scope"] != self.granted_scope:
+            self._answer(door, 400, {"error": "invalid_scope"})
+            return
         token = uuid.uuid4().hex
         self.tokens[token] = time.time() + 300
         self._answer(
@@ -131,7 +137,7 @@ class HubSimulator:
     def _transaction(self, door, body: bytes) -> None:
         self.attempts += 1
         token = door.headers.get("Authorization", "").removeprefix("Bearer ")
-        if self.check_tokens and self.tokens.get(token, 0) < time.time():
+        if self.refuse_tokens or (self.check_tokens and self.tokens.get(token, 0) < time.time()):
             self._answer(door, 401, _outcome("login"))
             return
         with self._lock:
@@ -165,8 +171,11 @@ class HubSimulator:
                 issue = _outcome("invalid", f"Bundle.entry[{index}].resource")
                 self._answer(door, 422, issue)
                 return
-            if resource["id"] in self.forbid_ids:
+            if resource["resourceType"] in self.unscoped_types:
                 self._answer(door, 403, _outcome("forbidden"))
+                return
+            if resource["id"] in self.conflict_ids:
+                self._answer(door, 409, _outcome("conflict"))
                 return
         with self._lock:
             answer = [
