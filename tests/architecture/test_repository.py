@@ -48,7 +48,7 @@ def checked():
         yield pytest.param(path, id=shown(path), marks=marks)
 
 
-@pytest.mark.parametrize("path", checked())
+@pytest.mark.parametrize("path", list(checked()))
 def test_no_file_speaks_of_how_it_was_made(path):
     text = path.read_text("utf-8", errors="replace").lower()
     for word in FORBIDDEN:
