@@ -81,7 +81,7 @@ def verify_assertion(
     except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError) as refused:
         raise RefusedAssertion(type(refused).__name__, client_id) from None
     # 5. At most five minutes ahead.
-    if claims["exp"] - time.time() > settings().assertion_seconds + settings().clock_skew_seconds:
+    if int(claims["exp"]) - int(time.time()) > settings().assertion_seconds + settings().clock_skew_seconds:
         raise RefusedAssertion("lives too long", client_id)
     # 6. Used once.
     jti = claims["jti"]
