@@ -1,7 +1,16 @@
-"""The hub of these tests."""
+"""A served hub, for what only HTTP shows."""
 
 from __future__ import annotations
 
-from tests.passage.conftest import _hub, empty
+import pytest
 
-__all__ = ["_hub", "empty"]
+from tests.passage.conftest import _hub, empty
+from tests.passage.live_hub import live_hub
+
+__all__ = ["_hub", "empty", "live"]
+
+
+@pytest.fixture(scope="session")
+def live(server):
+    with live_hub(server) as hub:
+        yield hub

@@ -1,0 +1,147 @@
+"""A hub as it runs: its own server process on a free port, clients with their own keys, HTTP in between."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from exchange.authentication.registration import Client, register, set_active
+from exchange.demo.client import FhirClient, make_client_key
+from exchange.requester import parse_scopes
+from exchange.settings import settings
+from exchange.store.hub import open_store, prepare_keys
+from tests.passage.world import PREFIXES, World
+from tests.sample.database import Server
+from tests.sample.requester import HOSPITAL, INSTITUTE, POST
+
+MAX_BODY_BYTES = 2_000_000
+START_SECONDS = 60
+
+
+@dataclass
+class LiveHub:
+    """One served hub. `world` is a second way into the same database, beside the server."""
+
+    url: str
+    folder: Path
+    world: World
+    clients: dict[str, FhirClient] = field(default_factory=dict)
+
+    @property
+    def fhir(self) -> str:
+        return f"{self.url}/fhir"
+
+    def enter(
+        self, client_id: str, organization: str, scopes: str = "system/*.cruds", **more: Any
+    ) -> FhirClient:
+        """Register a client and give it back with its key."""
+        granted = parse_scopes(scopes)
+        assert granted is not None
+        key = self.folder / f"{client_id}.pem"
+        jwks = more.pop("jwks", None) or make_client_key(key)
+        told: dict[str, Any] = {
+            "role": "system", "purposes": ("TREAT",), "id_prefix": f"{client_id.replace('-', '').replace('.', '')[:18]}x-",
+        } | more  # fmt: skip
+        client = Client(client_id, client_id, organization, scopes=granted, jwks=jwks, **told)
+        self.world.spine.operate(f"clients register {client_id}", lambda tx: register(tx, client))
+        asked = FhirClient(self.url, client_id, key, scopes) if key.exists() else None
+        if asked is not None:
+            self.clients[client_id] = asked
+        return asked  # type: ignore[return-value]
+
+    def suspend(self, client_id: str, *, back: bool = False) -> None:
+        self.world.spine.operate(
+            "clients suspend", lambda tx: set_active(tx, client_id, is_active=back) and None
+        )
+
+    def http(self, method: str, path: str, **more: Any) -> httpx.Response:
+        """A request without any token of its own."""
+        with httpx.Client(trust_env=False, timeout=60) as client:
+            return client.request(method, path if path.startswith("http") else self.url + path, **more)
+
+
+@contextmanager
+def live_hub(server: Server) -> Iterator[LiveHub]:
+    """Serve a new hub until the block ends."""
+    root = secrets.token_bytes(32)
+    with ExitStack() as stack:
+        url = stack.enter_context(server.clone())
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chhub")))
+        prepare_keys(url, settings(), root)
+        store = open_store(url, settings(), root)
+        stack.callback(store.close)
+        key_file = folder / "root.key"
+        key_file.touch(mode=0o600)
+        key_file.write_text(root.hex() + "\n")
+        port = _free_port()
+        stack.enter_context(_served(url, key_file, port, folder / "log"))
+        hub = LiveHub(f"http://127.0.0.1:{port}", folder, World(store, url))
+        stack.callback(lambda: [each.close() for each in hub.clients.values()])
+        for name, organization in (("posta", POST), ("hospital", HOSPITAL), ("instituto", INSTITUTE)):
+            hub.enter(name, organization, id_prefix=PREFIXES[organization])
+        hub.enter(
+            "administrator",
+            "geresa",
+            "system/AuditEvent.rs system/Organization.crus",
+            role="administrator",
+            id_prefix="geresa-",
+        )
+        yield hub
+
+
+@contextmanager
+def _served(url: str, key_file: Path, port: int, log: Path) -> Iterator[None]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("EXCHANGE_")} | {
+        "EXCHANGE_DATABASE_URL": url, "EXCHANGE_ROOT_KEY_FILE": str(key_file), "EXCHANGE_PORT": str(port),
+        "EXCHANGE_CLIENT_CACHE_SECONDS": "1", "EXCHANGE_MAX_BODY_BYTES": str(MAX_BODY_BYTES),
+    }  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "uvicorn",
+        "exchange.app:create_app",
+        "--factory",
+        "--port",
+        str(port),
+        "--log-level",
+        "warning",
+    ]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, env=environment, stdout=output, stderr=output, cwd=Path(__file__).parents[2]
+        )
+        try:
+            deadline = time.monotonic() + START_SECONDS
+            while not _is_ready(port):
+                assert process.poll() is None, log.read_text()
+                assert time.monotonic() < deadline, log.read_text()
+                time.sleep(0.1)
+            yield
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def _is_ready(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/health/ready", trust_env=False).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
