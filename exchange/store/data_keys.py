@@ -58,7 +58,7 @@ class DataKeys:
         found, missing = self._recall(compartments)
         if missing:
             rows = transaction.rows(FETCH, (sorted(missing),))
-            found |= self._keep(rows)
+            found |= self._keep(rows, transaction.asked_to_make)
             if len(found) < len({key_place(each) for each in compartments}):
                 raise KeyDestroyed("the record was erased")
         return found
@@ -77,7 +77,9 @@ class DataKeys:
                     "keys": [wrapped for _, wrapped in made],
                 },
             )
-            # A key that this transaction made is not kept for others before the commit.
+            # A key that this transaction made is not kept for others before the commit: a body that another one
+            # sealed under it would never open again after a rollback.
+            transaction.asked_to_make |= missing
             found |= self._open(rows)
             missing = missing - found.keys()
         return found
@@ -99,11 +101,11 @@ class DataKeys:
             place: self._crypto.cipher(place, version, bytes(wrapped)) for place, version, wrapped in rows
         }
 
-    def _keep(self, rows: list[tuple[int, int, memoryview]]) -> dict[int, AESGCM]:
+    def _keep(self, rows: list[tuple[int, int, memoryview]], but: Collection[int]) -> dict[int, AESGCM]:
         opened = self._open(rows)
         now = time.monotonic()
         with self._lock:
             if len(self._kept) + len(opened) > MOST_KEPT:
                 self._kept.clear()
-            self._kept.update({place: (now, cipher) for place, cipher in opened.items()})
+            self._kept.update({place: (now, cipher) for place, cipher in opened.items() if place not in but})
         return opened

@@ -42,6 +42,8 @@ class Transaction:
         self._prefix = "BEGIN; "
         self.store = store
         self.crypto = store.crypto
+        self.asked_to_make: set[int] = set()
+        """Compartments whose data keys may be this transaction's own: nobody else may use them before the commit."""
         self.now = time.time_ns() // 1000
         """The instant of this transaction. Units: microseconds since 1970 UTC."""
 
