@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-import uvicorn
 from rich.console import Console
 from rich.table import Table
 
@@ -24,6 +23,7 @@ from exchange.authentication import registration
 from exchange.hub import Hub, embedded, open_hub, prepare
 from exchange.problems import Problem
 from exchange.requester import ROLES, parse_scopes
+from exchange.serve import serve as run_servers
 from exchange.settings import settings
 from exchange.worker.seal_audit_log import seal_until
 
@@ -75,19 +75,7 @@ def serve() -> None:
     """Serve the FHIR API with EXCHANGE_WORKERS processes until stopped."""
     chosen = settings()
     prepare(chosen)
-    uvicorn.run(
-        "exchange.app:create_app",
-        factory=True,
-        host=chosen.host,
-        port=chosen.port,
-        workers=chosen.workers,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        date_header=False,
-        timeout_keep_alive=75,
-        limit_concurrency=1_000,
-    )
+    run_servers(chosen)
 
 
 @app.command()

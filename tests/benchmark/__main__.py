@@ -148,7 +148,10 @@ class Bench:
                 " WHERE c.relkind IN ('r', 'i') AND c.relnamespace = 'public'::regnamespace ORDER BY 2 DESC LIMIT 8"
             )
         self.figures["bytes_per_resource"] = round(size / rows)
-        print("bytes a resource: " + ", ".join(f"{name} {bytes_ / rows:.0f}" for name, bytes_ in parts), flush=True)
+        print(
+            "bytes a resource: " + ", ".join(f"{name} {bytes_ / rows:.0f}" for name, bytes_ in parts),
+            flush=True,
+        )
 
     def _read(self, hub) -> None:
         with hub.store.transaction() as transaction:
@@ -200,11 +203,7 @@ class Bench:
     def _rss(self) -> None:
         """The largest server process, by what the kernel holds resident for it."""
         listed = subprocess.run(["ps", "-eo", "rss,args"], capture_output=True, text=True, check=True).stdout
-        sizes = [
-            int(line.split()[0])
-            for line in listed.splitlines()
-            if "multiprocessing" in line and "spawn_main" in line
-        ]
+        sizes = [int(line.split()[0]) for line in listed.splitlines() if "-m exchange.serve" in line]
         self.figures["worker_rss_mb"] = round(max(sizes, default=0) / 1024)
 
 
