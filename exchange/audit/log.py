@@ -27,11 +27,12 @@ SALT_BYTES: Final = 16
 MOST_KEPT: Final = 2_000
 AUDIT_TYPE: Final = type_code("AuditEvent")
 
-_INSERT: Final = (
-    "INSERT INTO audit_event (compartment, custodian, last_updated, version_id, type, id, clinical_at, tokens,"
-    " ranges, body, salt, leaf) VALUES "
-)
-_ROW: Final = "(%s,%s,%s,1,%s,%s,%s,%s::bigint[],%s::bigint[],%s,%s,%s)"
+_COLUMNS: Final = (
+    "compartment", "custodian", "last_updated", "type", "id", "clinical_at", "tokens", "ranges", "body", "salt", "leaf",
+)  # fmt: skip
+_INSERT: Final = f"INSERT INTO audit_event (version_id, {', '.join(_COLUMNS)}) VALUES "  # noqa: S608 - constants only
+_ONE: Final = _INSERT + f"(1, {', '.join(f'%({name})s' for name in _COLUMNS)})"
+_ROW: Final = f"(1, {', '.join(['%s'] * len(_COLUMNS))})"
 
 
 def append_and_commit(
@@ -51,10 +52,13 @@ def append_and_commit(
     ] or [(None, "")]
     fixed = fixed_part(request, requester, reason, problem, is_about_patient=bool(about[0][1]))
     tokens = _tokens_of_fixed(transaction, fixed)
-    values: list[Any] = []
-    for each, patient_id in about:
-        values += _row(transaction, request, requester, each, patient_id, fixed, tokens)
-    transaction.finish(_INSERT + ",".join([_ROW] * len(about)), values)
+    rows = [
+        _row(transaction, request, requester, each, patient_id, fixed, tokens) for each, patient_id in about
+    ]
+    if len(rows) == 1:
+        transaction.finish_prepared(_ONE, dict(zip(_COLUMNS, rows[0], strict=True)))
+    else:
+        transaction.finish(_INSERT + ",".join([_ROW] * len(rows)), [cell for row in rows for cell in row])
 
 
 def _row(

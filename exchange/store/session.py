@@ -58,17 +58,11 @@ class Transaction:
 
         The text must be one of few: each one is kept for the connection's life.
         """
-        statement = self._statements.get(sql)
-        if statement is None:
-            if len(self._statements) >= MOST_PREPARED:
-                return self.rows(sql, parameters)
-            names = tuple(dict.fromkeys(_PARAMETER.findall(sql)))
-            numbered = _PARAMETER.sub(lambda found: f"${names.index(found.group(1)) + 1}", sql)
-            label = f"hot{len(self._statements)}"
-            self._execute(f"PREPARE {label} AS {numbered}", None)
-            arguments = ", ".join(f"%({name})s" for name in names)
-            statement = self._statements[sql] = f"EXECUTE {label} ({arguments})"
-        return self.rows(statement, parameters)
+        return self.rows(self._prepare(sql), parameters)
+
+    def finish_prepared(self, sql: str, parameters: Mapping[str, Any]) -> None:
+        """Run a hot last statement and commit, in one round trip."""
+        self.finish(self._prepare(sql), parameters)
 
     def run(self, sql: str, parameters: Parameters = None) -> int:
         """Run a statement that returns nothing; the number of rows that it touched."""
@@ -98,6 +92,20 @@ class Transaction:
         if not self._prefix:
             self._cursor.execute("ROLLBACK")
             self._prefix = "BEGIN; "
+
+    def _prepare(self, sql: str) -> str:
+        """The call of a statement that is kept planned; the statement itself where too many are kept."""
+        statement = self._statements.get(sql)
+        if statement is None:
+            if len(self._statements) >= MOST_PREPARED:
+                return sql
+            names = tuple(dict.fromkeys(_PARAMETER.findall(sql)))
+            numbered = _PARAMETER.sub(lambda found: f"${names.index(found.group(1)) + 1}", sql)
+            label = f"hot{len(self._statements)}"
+            self._execute(f"PREPARE {label} AS {numbered}", None)
+            arguments = ", ".join(f"%({name})s" for name in names)
+            statement = self._statements[sql] = f"EXECUTE {label} ({arguments})"
+        return statement
 
     def _execute(self, sql: str, parameters: Parameters) -> None:
         prefix, self._prefix = self._prefix, ""

@@ -141,7 +141,10 @@ def occupied(transaction: Transaction, ids: Iterable[tuple[str, str]]) -> dict[t
         },
     )
     names = {code: name for name, code in codes.items()}
-    return {(names[row[0]], row[1]): Occupancy(row[2], row[3], row[4], row[5], tuple(row[6] or ())) for row in rows}
+    return {
+        (names[row[0]], row[1]): Occupancy(row[2], row[3], row[4], row[5], tuple(row[6] or ()))
+        for row in rows
+    }
 
 
 def write(
