@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 import msgspec
 
 from adapters.outbox.desk import Desk
 from adapters.outbox.sealing import OutboxFull
 from adapters.outbox.spool import Waiting, WireEntry
+from adapters.outbox.withdrawal import is_item, is_withdrawn, pack, unpack, withdrawn
 from adapters.source_record import Mapped, Outcome, Refusal, Refused, SourceRecord
-from adapters.source_record.bundle import encode, without_targets
-from adapters.source_record.moment import now_instant
+from adapters.source_record.bundle import encode, with_targets
+from adapters.source_record.moment import is_older, now_instant
 
 __all__ = ["Outbox", "Waiting", "WireEntry"]
+_LAST_SEQUENCE: Final = 2**63 - 1
 
 
 class Outbox(Desk):
@@ -43,20 +46,22 @@ class Outbox(Desk):
         key_hash = self._seals.hash("key", f"{record.system}|{record.natural_key}")
         content_hash = self._seals.hash("content", record.content_hash)
         known = self._row(
-            "SELECT content_hash, source_time, revision FROM ledger WHERE key_hash = ?", key_hash
+            "SELECT content_hash, source_time, stated_at, revision FROM ledger WHERE key_hash = ?", key_hash
         )
         if known is not None and known[0] == content_hash:
             return "duplicate"
-        if known is not None and record.source_time and known[1] and record.source_time < known[1]:
+        if known is not None and is_older((record.stated_at, record.source_time), (known[2], known[1])):
             return "stale"
-        revision = known[2] + 1 if known is not None else 0
+        revision = known[3] + 1 if known is not None else 0
         self._run(
-            "INSERT INTO ledger VALUES (?, ?, ?, ?) ON CONFLICT (key_hash) DO UPDATE SET"
+            "INSERT INTO ledger (key_hash, content_hash, source_time, stated_at, revision)"
+            " VALUES (?, ?, ?, ?, ?) ON CONFLICT (key_hash) DO UPDATE SET"
             " content_hash = excluded.content_hash, source_time = excluded.source_time,"
-            " revision = excluded.revision",
+            " stated_at = excluded.stated_at, revision = excluded.revision",
             key_hash,
             content_hash,
             record.source_time,
+            record.stated_at,
             revision,
         )
         message_id = record.message_id(self.id_key)
@@ -70,11 +75,11 @@ class Outbox(Desk):
     def _insert(self, outcome: Outcome, message_id: str, key_hash: str, group: str) -> None:
         record = outcome.record
         refusal = outcome.refusal if isinstance(outcome, Refused) else None
-        payload = self._payload(outcome) if isinstance(outcome, Mapped) else None
+        payload = self._payload(outcome, key_hash) if isinstance(outcome, Mapped) else None
         state = "quarantined" if refusal else ("parked" if self._is_parked(group) else "pending")
         self._run(
             "INSERT INTO record (message_id, key_hash, group_hash, state, parks, reason_class, reason_code,"
-            " received_at, detail, original, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " received_at, states_all, detail, original, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             message_id,
             key_hash,
             group,
@@ -83,6 +88,7 @@ class Outbox(Desk):
             refusal.reason_class if refusal else None,
             refusal.code if refusal else None,
             record.received_at,
+            int(record.states_all),
             self._seal_detail(message_id, record, refusal),
             self._seals.seal(message_id, "original", record.original),
             self._seals.seal(message_id, "payload", payload) if payload is not None else None,
@@ -90,21 +96,73 @@ class Outbox(Desk):
         if isinstance(outcome, Mapped):
             self._count_unmapped(outcome.unmapped)
 
-    def _payload(self, mapped: Mapped) -> bytes:
-        """The entries that travel: those that must not replace a richer version only the first time."""
+    def _payload(self, mapped: Mapped, key_hash: str, before: int | None = None) -> bytes:
+        """The entries that travel, withdrawals among them.
+
+        What must not replace a richer version, or repeat a fact, is left out where another record told it.
+        """
         kept: list[WireEntry] = []
         left_out: set[str] = set()
+        gone = self._no_longer_said(mapped, key_hash, before)
+        if mapped.record.states_all:
+            self._run("DELETE FROM known_by WHERE key_hash = ?", key_hash)
         for entry in mapped.entries:
             url = f"{entry.resource['resourceType']}/{entry.resource['id']}"
             resource_hash = self._seals.hash("resource", entry.known_as or url)
             if entry.only_if_absent and self._row(
-                "SELECT 1 FROM known WHERE resource_hash = ?", resource_hash
+                "SELECT 1 FROM known_by WHERE resource_hash = ?", resource_hash
             ):
                 left_out.add(url)
                 continue
-            self._run("INSERT OR IGNORE INTO known VALUES (?)", resource_hash)
-            kept.append(WireEntry(url, msgspec.Raw(encode(without_targets(entry.resource, left_out)))))
+            told_by = key_hash if entry.known_as else ""
+            self._run("INSERT OR IGNORE INTO known_by VALUES (?, ?)", resource_hash, told_by)
+            kept.append(WireEntry(url, msgspec.Raw(encode(with_targets(entry.resource, left_out, gone)))))
+        kept.extend(WireEntry(url, msgspec.Raw(withdrawn(raw))) for url, raw in gone.items())
         return msgspec.json.encode(kept)
+
+    # --- withdrawing -----------------------------------------------------------------------------
+
+    def _no_longer_said(self, mapped: Mapped, key_hash: str, before: int | None) -> dict[str, bytes]:
+        """The items that stand on the hub for this record, or soon will, and that it no longer has.
+
+        1. What was applied.
+        2. What earlier versions that still wait to be applied will add or withdraw.
+        3. Without what this version has, even where it leaves it out because it is known.
+        """
+        if not mapped.record.states_all:
+            return {}
+        # 1.
+        standing = self._told(key_hash)
+        # 2.
+        rows = self._rows(
+            "SELECT message_id, payload FROM record WHERE key_hash = ? AND state IN ('pending', 'parked')"
+            " AND sequence < ? ORDER BY sequence",
+            key_hash,
+            _LAST_SEQUENCE if before is None else before,
+        )
+        for message_id, payload in rows:
+            _apply(standing, self._open_payload(message_id, payload))
+        # 3.
+        for entry in mapped.entries:
+            standing.pop(f"{entry.resource['resourceType']}/{entry.resource['id']}", None)
+        return standing
+
+    def _told(self, key_hash: str) -> dict[str, bytes]:
+        row = self._row("SELECT items FROM told WHERE key_hash = ?", key_hash)
+        return unpack(self._seals.open(key_hash, "told", row[0])) if row else {}
+
+    def _remember_told(self, waiting: Waiting) -> None:
+        """Keep what a record's items are now that the hub has applied it."""
+        row = self._row("SELECT key_hash, states_all FROM record WHERE sequence = ?", waiting.sequence)
+        if row is None or not row[1]:
+            return
+        items = self._told(row[0])
+        _apply(items, waiting.entries)
+        if items:
+            sealed = self._seals.seal(row[0], "told", pack(items))
+            self._run("INSERT OR REPLACE INTO told VALUES (?, ?)", row[0], sealed)
+        else:
+            self._run("DELETE FROM told WHERE key_hash = ?", row[0])
 
     def _group(self, record: SourceRecord) -> str:
         """The queue of this record: its patient's, or its own where no patient is known."""
@@ -160,6 +218,7 @@ class Outbox(Desk):
         """Keep the receipt: the hub applied these; what was needed only to send them is dropped."""
         with self._transaction():
             for waiting, version in zip(sent, versions, strict=True):
+                self._remember_told(waiting)
                 self._run(
                     "UPDATE record SET state = 'applied', applied_at = ?, hub_version = ?, payload = NULL,"
                     " reason_class = NULL, reason_code = NULL WHERE sequence = ?",
@@ -202,7 +261,7 @@ class Outbox(Desk):
             )
             if row is None:
                 return False
-            message_id, _, group = row
+            message_id, key_hash, group = row
             refusal = outcome.refusal if isinstance(outcome, Refused) else None
             detail = self._seal_detail(message_id, outcome.record, refusal)
             if refusal is not None or not isinstance(outcome, Mapped):
@@ -216,10 +275,11 @@ class Outbox(Desk):
                 return False
             new_group = self._group(outcome.record)
             self._run(
-                "UPDATE record SET state = 'pending', parks = 0, group_hash = ?, payload = ?, detail = ?"
-                " WHERE sequence = ?",
+                "UPDATE record SET state = 'pending', parks = 0, group_hash = ?, states_all = ?, payload = ?,"
+                " detail = ? WHERE sequence = ?",
                 new_group,
-                self._seals.seal(message_id, "payload", self._payload(outcome)),
+                int(outcome.record.states_all),
+                self._seals.seal(message_id, "payload", self._payload(outcome, key_hash, sequence)),
                 detail,
                 sequence,
             )
@@ -235,3 +295,14 @@ class Outbox(Desk):
                 table,
                 code[:64],
             )
+
+
+def _apply(items: dict[str, bytes], entries: Sequence[WireEntry]) -> None:
+    """What a record's items are after these entries."""
+    for entry in entries:
+        raw = bytes(entry.resource)
+        if is_item(entry.url):
+            if is_withdrawn(raw):
+                items.pop(entry.url, None)
+            else:
+                items[entry.url] = raw

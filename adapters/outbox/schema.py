@@ -17,19 +17,24 @@ CREATE TABLE IF NOT EXISTS record (
   state TEXT NOT NULL CHECK (state IN ('pending','applied','quarantined','parked','discarded')),
   parks INTEGER NOT NULL DEFAULT 0,
   reason_class TEXT, reason_code TEXT,
-  received_at TEXT NOT NULL, applied_at TEXT, hub_version TEXT,
+  received_at TEXT NOT NULL, applied_at TEXT, hub_version TEXT, states_all INTEGER NOT NULL DEFAULT 0,
   detail BLOB NOT NULL, original BLOB, payload BLOB
 );
 CREATE INDEX IF NOT EXISTS record_by_state ON record (state, sequence);
 CREATE INDEX IF NOT EXISTS record_by_group ON record (group_hash, state, sequence);
 CREATE INDEX IF NOT EXISTS record_by_key ON record (key_hash, state);
 CREATE TABLE IF NOT EXISTS ledger (
-  key_hash TEXT PRIMARY KEY, content_hash TEXT NOT NULL, source_time TEXT, revision INTEGER NOT NULL
+  key_hash TEXT PRIMARY KEY, content_hash TEXT NOT NULL, source_time TEXT, stated_at TEXT,
+  revision INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS file (path_hash TEXT PRIMARY KEY, stamp TEXT NOT NULL, content_hash TEXT NOT NULL)
   WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS merged (group_hash TEXT PRIMARY KEY, into_hash TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS known (resource_hash TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS known_by (
+  resource_hash TEXT NOT NULL, key_hash TEXT NOT NULL, PRIMARY KEY (resource_hash, key_hash)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS known_by_key ON known_by (key_hash) WHERE key_hash != '';
+CREATE TABLE IF NOT EXISTS told (key_hash TEXT PRIMARY KEY, items BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS unmapped (
   code_table TEXT NOT NULL, code TEXT NOT NULL, times INTEGER NOT NULL, PRIMARY KEY (code_table, code)
 ) WITHOUT ROWID;

@@ -7,12 +7,12 @@ Leaves:  which files are there to the cycle; lines and columns to `tables`; mean
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from adapters.primary.masters import Masters, Post
 from adapters.primary.patients import map_patient
 from adapters.primary.tables import Table, read_table
-from adapters.primary.trama import Visit, bad_row, visits
+from adapters.primary.trama import PARTIAL, Visit, bad_row, visits
 from adapters.primary.visit import map_visit
 from adapters.source_record import Outcome, Refusal, Refused, SourceRecord
 
@@ -84,4 +84,5 @@ def _in_its_place(record: SourceRecord, outcome: Outcome) -> Outcome:
             refusal.reason_class, refusal.code, refusal.text, location=record.location, parks=refusal.parks
         )
         return Refused(record, kept)
-    return outcome
+    states_all = outcome.record.states_all and record.context != PARTIAL
+    return replace(outcome, record=replace(outcome.record, context=record.context, states_all=states_all))

@@ -75,6 +75,15 @@ class Table:
     header: bytes
     rows: list[Row]
 
+    def written(self, row: Row, name: str) -> str:
+        """What stands in a column, even of a row that does not fit the header, as far as it reaches."""
+        if row.values:
+            return row.get(name)
+        delimiter = _delimiter(self.header.decode("latin-1"))
+        cells = row.raw.decode("latin-1").rstrip("\r\n").split(delimiter)
+        index = self.columns.index(name.lower())
+        return cells[index].strip(' "') if index < len(cells) else ""
+
     def place(self, *rows: Row) -> str:
         """Where rows stand, as the IT desk names it."""
         first, last = rows[0].line, rows[-1].line
@@ -93,7 +102,7 @@ def read_table(name: str, content: bytes) -> Table | None:
     if not lines or len(lines[0]) > _MAX_LINE_BYTES:
         return None
     head = lines[0].decode(encoding, "replace").strip("\r\n")
-    delimiter = max(";,\t|", key=head.count)
+    delimiter = _delimiter(head)
     columns = _cells(head, delimiter)
     if columns is None:
         return None
@@ -140,6 +149,10 @@ def _row(line_number: int, raw: bytes, encoding: str, delimiter: str, columns: l
             line_number, raw, fault=f"La fila tiene {len(cells)} columnas y la cabecera {len(columns)}."
         )
     return Row(line_number, raw, dict(zip(columns, cells, strict=True)))
+
+
+def _delimiter(head: str) -> str:
+    return max(";,\t|", key=head.count)
 
 
 def _cells(text: str, delimiter: str) -> list[str] | None:

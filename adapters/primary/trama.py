@@ -20,6 +20,7 @@ from adapters.source_record.moment import as_instant, written_date
 if TYPE_CHECKING:
     from adapters.primary import Skipped
 
+PARTIAL: Final = "incompleta"
 _GROUP_ACTIVITY: Final = re.compile(r"^APP\d*$", re.IGNORECASE)
 _NUMBERS: Final = ("Peso", "Talla", "Hemoglobina", "Perimetro_Abdominal", "Perimetro_Cefalico")
 _DATES: Final = ("Fecha_Registro", "Fecha_Modificacion", "Fecha_Resultado_Hb")
@@ -40,6 +41,7 @@ def visits(
 ) -> Iterator[Visit | Outcome]:
     """The visits of a file in the order in which they begin, and the refusals of single rows."""
     gathered: dict[str, list[Row]] = {}
+    damaged: set[str] = set()
     for row in table.rows:
         skipped.rows += 1
         if not row.fault and _is_group_activity(row):
@@ -47,11 +49,14 @@ def visits(
             continue
         refusal = _refusal(post, masters, table, row)
         if refusal is not None:
+            damaged.add(table.written(row, "Id_Cita"))
             yield bad_row(post, table, row, refusal, file_time)
         else:
             gathered.setdefault(row.get("Id_Cita"), []).append(row)
     for number, rows in gathered.items():
-        yield _visit(post, table, number, rows, file_time)
+        # A row of no visible visit may be of any.
+        is_whole = number not in damaged and "" not in damaged
+        yield _visit(post, table, number, rows, file_time, is_whole=is_whole)
 
 
 def _is_group_activity(row: Row) -> bool:
@@ -104,7 +109,9 @@ def _foreign(post: Post, masters: Masters, row: Row, place: str) -> Refusal | No
     return None
 
 
-def _visit(post: Post, table: Table, number: str, rows: list[Row], file_time: str) -> Visit | Outcome:
+def _visit(
+    post: Post, table: Table, number: str, rows: list[Row], file_time: str, *, is_whole: bool
+) -> Visit | Outcome:
     changes = (
         as_instant(written_date(row.get(column), post.zone), post.zone)
         for row in rows
@@ -120,6 +127,9 @@ def _visit(post: Post, table: Table, number: str, rows: list[Row], file_time: st
         received_at=file_time,
         location=table.place(*rows),
         source_time=max((change for change in changes if change), default=file_time),
+        context="" if is_whole else PARTIAL,
+        stated_at=file_time,
+        states_all=is_whole,
     )
     if len(patients) > 1:
         text = "La misma Id_Cita aparece con más de un paciente."

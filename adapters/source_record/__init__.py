@@ -62,7 +62,12 @@ class Origin:
 class SourceRecord:
     """What was read: who it is about, what it is called at its source, and every byte of it.
 
-    Units:  received_at and source_time are FHIR instants; original is what the source wrote.
+    A statement made later is the newer one, whatever it was last changed at: what takes something away may
+    leave an earlier last change. `states_all` says that the record is all that its source still says under
+    its natural key: what an earlier version said beyond it was in error.
+
+    Units:  received_at, source_time (of the latest change) and stated_at (of the export) are FHIR instants;
+            original is what the source wrote.
     """
 
     facility: str
@@ -75,6 +80,8 @@ class SourceRecord:
     source_time: str | None = None
     merged_patient_key: str | None = None
     context: str = ""
+    stated_at: str | None = None
+    states_all: bool = False
 
     @property
     def content_hash(self) -> str:

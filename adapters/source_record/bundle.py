@@ -6,7 +6,7 @@ Leaves:  the transaction Bundle around the entries to the sender.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
 
@@ -49,12 +49,13 @@ def finish(
     return Mapped(record, (*entries, Entry(provenance)), tuple(unmapped))
 
 
-def without_targets(resource: Resource, left_out: AbstractSet[str]) -> Resource:
-    """A Provenance that does not speak of resources that stay behind; any other resource as it is."""
-    if resource["resourceType"] != "Provenance" or not left_out:
+def with_targets(resource: Resource, left_out: AbstractSet[str], added: Iterable[str]) -> Resource:
+    """A Provenance that speaks of what travels with it and of nothing else; any other resource as it is."""
+    if resource["resourceType"] != "Provenance":
         return resource
     targets = [item for item in resource["target"] if item["reference"] not in left_out]
-    return {**resource, "target": targets or resource["target"]}
+    targets = (targets or resource["target"]) + [{"reference": url} for url in added]
+    return {**resource, "target": targets}
 
 
 def _provenance(origin: Origin, record: SourceRecord, resources: Sequence[Resource]) -> Resource:

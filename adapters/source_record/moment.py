@@ -29,6 +29,19 @@ def file_instant(mtime_seconds: float) -> str:
     return datetime.fromtimestamp(int(mtime_seconds), UTC).isoformat().replace("+00:00", "Z")
 
 
+def is_older(version: tuple[str | None, ...], known: tuple[str | None, ...]) -> bool:
+    """Whether a version is older than a known one: the first pair of times that are told and differ decides."""
+    for text, before in zip(version, known, strict=True):
+        moment, other = _moment(text), _moment(before)
+        if moment is not None and other is not None and moment != other:
+            return moment < other
+    return False
+
+
+def _moment(instant: str | None) -> datetime | None:
+    return datetime.fromisoformat(instant) if instant else None
+
+
 def is_missing_date(text: str) -> bool:
     """Whether a date is what systems write when they have none: the year 1900."""
     return text.startswith(str(_MISSING_YEAR))

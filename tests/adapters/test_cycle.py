@@ -110,6 +110,128 @@ def test_a_restated_visit_is_a_new_version_of_the_same_resources(site, opened, h
     assert len(versions) == 1
 
 
+def put_month(settings, *rows, name="TRAMA_202401.csv", exported_at=1_706_000_000):
+    """The month of January with these rows of the reviewed one, exported at that second."""
+    lines = (GOLDEN / "his" / "TRAMA_202401.csv").read_bytes().splitlines(keepends=True)
+    path = settings.source_folder / name
+    path.write_bytes(lines[0] + b"".join(lines[row] if isinstance(row, int) else row for row in rows))
+    os.utime(path, (exported_at, exported_at))
+
+
+def in_error(hub):
+    return {
+        url
+        for url, versions in hub.resources.items()
+        if versions[-1].get("status") == "entered-in-error"
+        or versions[-1].get("verificationStatus", {}).get("coding", [{}])[0].get("code") == "entered-in-error"
+    }
+
+
+@pytest.fixture
+def january(site, opened, hub):
+    """A post whose January was applied: visit 1001 with diagnosis, procedure and measures; 1002 with a vaccine."""
+    settings = site("his-trama")
+    put_his(settings)
+    (settings.source_folder / "TRAMA_202402.csv").unlink()
+    put_month(settings, 1, 2, 3, 4, 5)
+    outbox = opened(settings)
+    assert run_once(settings, outbox)["pending"] == 0
+    assert in_error(hub) == set()
+    return settings, outbox
+
+
+def test_what_a_restated_visit_no_longer_says_is_entered_in_error(january, hub):
+    settings, outbox = january
+    measures = {url for url in hub.resources if url.startswith("Observation/")}
+    conditions = {url for url in hub.resources if url.startswith("Condition/")}
+    put_month(
+        settings, 2, 3, 5, exported_at=1_707_000_000
+    )  # neither row 1, with F101 and measures, nor row 4
+    assert run_once(settings, outbox)["pending"] == 0
+    gone = in_error(hub)
+    assert gone
+    assert gone <= measures | conditions | {url for url in hub.resources if url.startswith("Immunization/")}
+    for url in gone:
+        before, after = hub.resources[url]
+        assert "clinicalStatus" not in after
+        assert after.get("subject") == before.get("subject")
+        assert after["id"] == before["id"]
+    condition = next(hub.resources[url][-1] for url in gone if url.startswith("Condition/"))
+    assert condition["code"]["coding"][0]["code"] == "F10.1"
+    visit = condition["encounter"]["reference"]
+    assert "diagnosis" not in hub.resources[visit][-1]
+    assert len(hub.resources[visit]) == 2
+    told = [target["reference"] for item in hub.of_type("Provenance") for target in item["target"]]
+    assert all(told.count(url) == 2 for url in gone)
+
+
+def test_a_withdrawal_is_sent_once_and_taken_back_when_the_item_is_back(january, hub):
+    settings, outbox = january
+    put_month(settings, 2, 3, 4, 5, exported_at=1_707_000_000)
+    hub.next_actions.extend(["drop", "503"])
+    run_once(settings, outbox)
+    gone = in_error(hub)
+    assert any(url.startswith("Condition/") for url in gone)
+    assert all(len(hub.resources[url]) == 2 for url in gone)
+    put_month(settings, 3, 2, 4, 5, exported_at=1_708_000_000)  # another version, as short
+    run_once(settings, outbox)
+    assert all(len(hub.resources[url]) == 2 for url in gone)
+    put_month(settings, 1, 2, 3, 4, 5, exported_at=1_709_000_000)
+    run_once(settings, outbox)
+    assert in_error(hub) == set()
+    assert all(len(hub.resources[url]) == 3 for url in gone)
+
+
+def test_a_shorter_version_may_look_older_where_the_newest_row_is_what_went(january, hub):
+    settings, outbox = january
+    lines = (GOLDEN / "his" / "TRAMA_202401.csv").read_bytes().splitlines(keepends=True)
+    newest = lines[1].replace(b"15/01/2024 18:00:00", b"19/01/2024 18:00:00")
+    put_month(settings, newest, 2, 3, 4, 5, exported_at=1_707_000_000)
+    run_once(settings, outbox)
+    assert in_error(hub) == set()
+    put_month(settings, 2, 3, 4, 5, exported_at=1_708_000_000)
+    run_once(settings, outbox)
+    assert any(url.startswith("Condition/") for url in in_error(hub))
+    # An older export that turns up later says nothing new.
+    put_month(settings, newest, 2, 3, 4, 5, name="TRAMA_viejo.csv", exported_at=1_707_000_000)
+    transactions = len(hub.transactions)
+    run_once(settings, outbox)
+    assert len(hub.transactions) == transactions
+
+
+@pytest.mark.parametrize(
+    "damage", [(b"61,50", b"sesenta"), (b"15/01/2024;2024;1;15;", b""), (b"1001;", b";")]
+)
+def test_a_row_that_cannot_be_read_withdraws_nothing(january, hub, damage):
+    settings, outbox = january
+    lines = (GOLDEN / "his" / "TRAMA_202401.csv").read_bytes().splitlines(keepends=True)
+    damaged = lines[1].replace(*damage, 1)
+    assert damaged != lines[1]
+    put_month(settings, damaged, 2, 3, 4, 5, exported_at=1_707_000_000)
+    run_once(settings, outbox)
+    assert in_error(hub) == set()
+    # The same rows without it are another statement: now it is gone.
+    put_month(settings, 2, 3, 4, 5, exported_at=1_708_000_000)
+    run_once(settings, outbox)
+    assert any(url.startswith("Condition/") for url in in_error(hub))
+
+
+def test_a_repeat_tells_the_condition_anew_once_its_first_telling_was_in_error(january, hub):
+    settings, outbox = january
+    put_month(settings, 2, 3, 4, 5, exported_at=1_707_000_000)
+    run_once(settings, outbox)
+    shutil.copy(GOLDEN / "his" / "TRAMA_202402.csv", settings.source_folder)
+    run_once(settings, outbox)
+    codes = [
+        (item["code"]["coding"][0]["code"], item["verificationStatus"]["coding"][0]["code"])
+        for item in hub.of_type("Condition")
+    ]
+    assert sorted(code for code in codes if code[0] == "F10.1") == [
+        ("F10.1", "confirmed"),
+        ("F10.1", "entered-in-error"),
+    ]
+
+
 def test_a_patient_who_comes_later_frees_the_visits_that_waited(site, opened, hub):
     settings = site("his-trama")
     put_his(settings)

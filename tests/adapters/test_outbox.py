@@ -1,14 +1,18 @@
 """What was accepted is durable, sealed, ordered per patient and taken once."""
 
+import dataclasses
+import json
 import sqlite3
 import stat
+from decimal import Decimal
 
 import pytest
 
 from adapters.outbox import Outbox
 from adapters.outbox.sealing import IdKeyLost, OutboxDamaged, OutboxFull
-from adapters.source_record import Refusal, Refused
-from tests.adapters.conftest import a_mapped, a_record
+from adapters.source_record import Entry, Mapped, Refusal, Refused
+from adapters.source_record.bundle import finish
+from tests.adapters.conftest import ORIGIN, a_mapped, a_record
 
 
 def refusal(**more):
@@ -184,3 +188,122 @@ def test_half_a_key_of_ids_is_no_key(tmp_path):
     (tmp_path / "data" / "ids.key").write_bytes(b"short")
     with pytest.raises(OutboxDamaged):
         Outbox(tmp_path / "data")
+
+
+# --- what a restated record no longer says ----------------------------------------------------------
+
+
+def a_visit(*items, key="v1", text=None, **more):
+    """A record that states all of its visit, one Observation for each item."""
+    content = text or ",".join(items)
+    record = a_record(key, content=content.encode(), states_all=True, **more)
+    entries = [
+        Entry(
+            {
+                "resourceType": "Observation",
+                "id": ORIGIN.resource_id("Observation", f"{key}|{item}"),
+                "status": "final",
+                "valueQuantity": {"value": Decimal("1.50")},
+            }
+        )
+        for item in items
+    ]
+    return finish(ORIGIN, record, entries)
+
+
+def url_of(item, key="v1"):
+    return "Observation/" + ORIGIN.resource_id("Observation", f"{key}|{item}")
+
+
+def sent(outbox):
+    """Everything that waits, as (url, status), in order; it is then taken for applied."""
+    found = []
+    for group in outbox.waiting_groups(9):
+        records = outbox.batch(group, 99)
+        found += [
+            {
+                item.url: json.loads(bytes(item.resource))["status"]
+                for item in record.entries
+                if item.url.startswith("Observation/")
+            }
+            for record in records
+        ]
+        outbox.mark_applied(records, ["1"] * len(records))
+    return found
+
+
+def test_what_was_applied_and_is_no_longer_said_is_withdrawn(outbox):
+    outbox.accept([a_visit("a", "b")])
+    sent(outbox)
+    outbox.accept([a_visit("a")])
+    assert sent(outbox) == [{url_of("a"): "final", url_of("b"): "entered-in-error"}]
+    outbox.accept([a_visit("a", text="a once more")])
+    assert sent(outbox) == [{url_of("a"): "final"}]
+
+
+def test_what_still_waits_to_be_applied_counts_too(outbox):
+    outbox.accept([a_visit("a", "b"), a_visit("a"), a_visit("c")])
+    assert sent(outbox) == [
+        {url_of("a"): "final", url_of("b"): "final"},
+        {url_of("a"): "final", url_of("b"): "entered-in-error"},
+        {url_of("c"): "final", url_of("a"): "entered-in-error"},
+    ]
+
+
+def test_a_withdrawal_that_the_hub_refused_is_made_again(outbox):
+    outbox.accept([a_visit("a", "b")])
+    sent(outbox)
+    outbox.accept([a_visit("a")])
+    record = outbox.batch(outbox.waiting_groups(1)[0], 1)[0]
+    outbox.quarantine(record, Refusal("validation", "A-311", "Rechazado.", parks=True))
+    outbox.accept([a_visit("a", text="corrected")])
+    assert sent(outbox) == [{url_of("a"): "final", url_of("b"): "entered-in-error"}]
+
+
+def test_what_the_hub_never_took_is_not_withdrawn(outbox):
+    outbox.accept([a_visit("a", "b")])
+    record = outbox.batch(outbox.waiting_groups(1)[0], 1)[0]
+    outbox.quarantine(record, Refusal("validation", "A-311", "Rechazado.", parks=True))
+    outbox.accept([a_visit("a")])
+    assert sent(outbox) == [{url_of("a"): "final"}]
+
+
+def test_a_record_that_does_not_state_all_withdraws_nothing(outbox):
+    outbox.accept([a_visit("a", "b")])
+    sent(outbox)
+    partial = a_visit("a")
+    outbox.accept([Mapped(dataclasses.replace(partial.record, states_all=False), partial.entries)])
+    assert sent(outbox) == [{url_of("a"): "final"}]
+    outbox.accept([a_visit("a", text="whole again")])
+    assert sent(outbox) == [{url_of("a"): "final", url_of("b"): "entered-in-error"}]
+
+
+def test_a_withdrawal_keeps_every_digit_and_is_the_same_bytes_again(outbox, tmp_path):
+    outbox.accept([a_visit("a", "b")])
+    sent(outbox)
+    outbox.accept([a_visit("a")])
+    first = outbox.batch(outbox.waiting_groups(1)[0], 1)
+    box = Outbox(tmp_path / "data")
+    assert box.batch(box.waiting_groups(1)[0], 1) == first
+    box.close()
+    assert b"1.50" in next(bytes(item.resource) for item in first[0].entries if item.url == url_of("b"))
+
+
+def test_the_later_of_two_exports_is_the_newer_one(outbox):
+    def said(source_day, exported_day):
+        return a_visit(
+            "a",
+            text=f"{source_day} {exported_day}",
+            source_time=f"2026-01-{source_day}T00:00:00-05:00",
+            stated_at=f"2026-02-{exported_day}T00:00:00Z",
+        )
+
+    assert outbox.accept([said("10", "10")]) == ["new"]
+    assert outbox.accept([said("09", "09"), said("11", "09"), said("09", "10")]) == ["stale"] * 3
+    assert outbox.accept([said("09", "11"), said("12", "11")]) == ["new"] * 2
+
+
+def test_moments_of_different_zones_are_compared_as_moments(outbox):
+    new = a_mapped(text="b", source_time="2026-01-01T22:00:00-05:00")
+    old = a_mapped(text="a", source_time="2026-01-02T01:00:00Z")
+    assert outbox.accept([new, old]) == ["new", "stale"]

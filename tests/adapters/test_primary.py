@@ -164,6 +164,22 @@ def test_a_quarantined_visit_can_be_mapped_again_from_its_bytes():
     assert again.record.natural_key == outcome.record.natural_key
 
 
+def test_a_visit_with_a_row_that_cannot_be_read_does_not_state_all():
+    head, first, *_ = (HIS / "TRAMA_202401.csv").read_bytes().splitlines(keepends=True)
+    broken = first.replace(b"61,50", b"x")
+    whole, partial, any_visit = (
+        by_key(trama(content=head + first + rest))["cita|1001"].record
+        for rest in (b"2" + broken, broken, b";" + broken)
+    )
+    assert whole.states_all
+    assert not partial.states_all
+    assert not any_visit.states_all
+    assert whole.content_hash != partial.content_hash
+    again = map_record(POST, masters(), partial)
+    assert not again.record.states_all
+    assert again.record.content_hash == partial.content_hash
+
+
 def test_nothing_is_read_into_a_file_of_another_kind():
     assert read_table("x.csv", b"a;b;c\n1;2;3\n") is None
     assert read_table("x.csv", b"") is None
