@@ -20,9 +20,9 @@ from adapters.source_record.person import (
     PersonIdentifier,
     PersonName,
     clean_name,
-    human_name,
     is_dni,
     is_document_missing,
+    mother_contact,
     patient,
     person_name,
     split_surnames,
@@ -35,7 +35,7 @@ _GENDERS: Final = {
     "M": "male", "F": "female", "U": "unknown", "O": "other", "A": "other", "N": "unknown",
     "MALE": "male", "FEMALE": "female", "MASCULINO": "male", "FEMENINO": "female",
 }  # fmt: skip
-_ROLE_CODES: Final = "http://terminology.hl7.org/CodeSystem/v3-RoleCode"
+_GROWN_YEARS: Final = 18
 _TELECOM_USE: Final = {13: "home", 14: "work"}
 
 
@@ -67,16 +67,22 @@ def person(hospital: Hospital, message: Message) -> Person:
     if pid is None:
         text = "El mensaje no trae segmento PID: no se sabe de qué paciente es."
         raise Refusal("identity", "A-231", text, location="PID^1")
+    birth = as_date(compact_moment(pid.text(7), hospital.zone))
     identifiers = _identifiers(hospital, pid.repetitions(3))
-    key = _patient_key(identifiers)
+    mothers = _identifiers(hospital, pid.repetitions(21))
+    if _is_grown(birth, message):
+        mothers = [item for item in mothers if item not in identifiers]  # a field filled twice
+    own = [item for item in identifiers if item not in mothers]
+    key = _patient_key(own)
+    if key is None and (mothers_key := _patient_key(identifiers)):
+        key = _child_key(mothers_key, pid, birth)
     if key is None:
         text = "El paciente no tiene ningún identificador en PID-3. Complete la historia clínica o el DNI."
         raise Refusal("identity", "A-232", text, location="PID^1^3")
     name = _name(hospital, pid.field(5))
-    birth = as_date(compact_moment(pid.text(7), hospital.zone))
-    resource = patient(hospital.origin, key, identifiers, name, _GENDERS.get(pid.text(8).upper()), birth)
+    resource = patient(hospital.origin, key, own, name, _GENDERS.get(pid.text(8).upper()), birth)
     managing = resource.pop("managingOrganization")
-    _add_particulars(hospital, resource, pid)
+    _add_particulars(hospital, resource, pid, mothers)
     resource["managingOrganization"] = managing
     return Person(key, resource)
 
@@ -132,6 +138,27 @@ def _patient_key(identifiers: list[PersonIdentifier]) -> str | None:
     return f"{best.kind}|{best.value}" if best else None
 
 
+def _child_key(mothers_key: str, pid: Segment, birth: str | None) -> str:
+    """The key of a newborn who is filed by the mother's document: hers, the birth, and the order of it.
+
+    Raises: Refusal - it could be another child of hers.
+    """
+    order = pid.text(25).lstrip("0") or ("" if pid.text(24).upper() in {"Y", "S"} else "1")
+    if birth is None or not order:
+        text = (
+            "El recién nacido solo trae el documento de su madre, sin fecha de nacimiento u orden (PID-7, PID-25):"
+            " podría ser otro hijo. Complete esos datos o dele su propia historia clínica."
+        )
+        raise Refusal("identity", "A-234", text, location="PID^1^3")
+    return f"hijo|{mothers_key}|{birth}|{order}"
+
+
+def _is_grown(birth: str | None, message: Message) -> bool:
+    """Whether a person was no child any more in the year of the message."""
+    year = message.header.text(7)[:4]
+    return birth is not None and year.isdigit() and int(year) - int(birth[:4]) > _GROWN_YEARS
+
+
 def _name(hospital: Hospital, source: Field) -> PersonName:
     """A name out of XPN: `GARCIA&PEREZ^JUAN`, `GARCIA PEREZ^JUAN^CARLOS`, or PID-5.3 as maternal surname."""
     surnames = [clean_name(part) for part in source.subcomponents(1)]
@@ -145,7 +172,9 @@ def _name(hospital: Hospital, source: Field) -> PersonName:
     return person_name(paternal, maternal, [given, third])
 
 
-def _add_particulars(hospital: Hospital, resource: Resource, pid: Segment) -> None:
+def _add_particulars(
+    hospital: Hospital, resource: Resource, pid: Segment, mothers: list[PersonIdentifier]
+) -> None:
     """Telephone, address, death, birth order and mother, as far as they are told."""
     telecom = [
         {"system": "phone", "value": number, "use": use}
@@ -168,9 +197,8 @@ def _add_particulars(hospital: Hospital, resource: Resource, pid: Segment) -> No
     elif pid.text(24).upper() in {"Y", "S", "N"}:
         resource["multipleBirthBoolean"] = pid.text(24).upper() != "N"
     mother = _name(hospital, pid.field(6))
-    if not mother.is_missing:
-        role = {"coding": [{"system": _ROLE_CODES, "code": "MTH"}], "text": "Madre"}
-        resource["contact"] = [{"relationship": [role], "name": human_name(mother)}]
+    if mothers or not mother.is_missing:
+        resource["contact"] = [mother_contact(hospital.origin, mother, mothers)]
 
 
 def _address(item: Field) -> Resource:

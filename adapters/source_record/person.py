@@ -14,6 +14,12 @@ from typing import Final
 from adapters.source_record import Origin, Resource
 from exchange.fhir import peru
 
+MOTHER_IDENTIFIER_EXTENSION: Final = "urn:chasqui:pe:mother-identifier"
+_ROLE_CODES: Final = "http://terminology.hl7.org/CodeSystem/v3-RoleCode"
+_UNKNOWN: Final = {
+    "url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason",
+    "valueCode": "unknown",
+}
 _ID_TYPE_V2: Final = "http://terminology.hl7.org/CodeSystem/v2-0203"
 _COUNTRIES: Final = peru.RENHICE + "CodeSystem/PaisesCS"
 
@@ -168,6 +174,22 @@ def human_name(name: PersonName, use: str = "official") -> Resource:
     return result
 
 
+def mother_contact(origin: Origin, name: PersonName, identifiers: Sequence[PersonIdentifier]) -> Resource:
+    """The mother as a contact of her child: base R4 has no identifier there, so hers stand in an extension.
+
+    Spec: https://hl7.org/fhir/R4/patient.html#invs, pat-1: a contact has a name, or says that none is known.
+    """
+    contact: Resource = {}
+    if identifiers:
+        contact["extension"] = [
+            {"url": MOTHER_IDENTIFIER_EXTENSION, "valueIdentifier": fhir_identifier(origin, item)}
+            for item in identifiers
+        ]
+    contact["relationship"] = [{"coding": [{"system": _ROLE_CODES, "code": "MTH"}], "text": "Madre"}]
+    contact["name"] = human_name(name) if not name.is_missing else {"extension": [_UNKNOWN]}
+    return contact
+
+
 def patient(
     origin: Origin,
     patient_key: str,
@@ -180,9 +202,10 @@ def patient(
     resource: Resource = {
         "resourceType": "Patient",
         "id": origin.resource_id("Patient", patient_key),
-        "identifier": [fhir_identifier(origin, item) for item in identifiers],
-        "active": True,
     }
+    if identifiers:
+        resource["identifier"] = [fhir_identifier(origin, item) for item in identifiers]
+    resource["active"] = True
     if not name.is_missing:
         resource["name"] = [human_name(name)]
     if gender:

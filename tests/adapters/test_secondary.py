@@ -1,5 +1,7 @@
 """A hospital's messages as FHIR."""
 
+import base64
+import hashlib
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -140,6 +142,107 @@ def test_a_mother_a_twin_and_a_missing_birth_date():
     assert "birthDate" not in patient
     assert patient["multipleBirthInteger"] == 2
     assert patient["contact"][0]["name"]["family"] == "ROJAS DIAZ"
+
+
+def pid(
+    ids="1^^^^HC",
+    born="20260314",
+    mother="40111222^^^RENIEC^DNI",
+    twin="",
+    order="",
+    mothers_name="ROJAS DIAZ^EVA",
+):
+    fields = [""] * 26
+    fields[:6] = ["PID", "1", "", ids, "", "RN^RN"]
+    fields[6], fields[7], fields[21], fields[24], fields[25] = mothers_name, born, mother, twin, order
+    return "|".join(fields).rstrip("|")
+
+
+def mother_of(patient):
+    (contact,) = patient["contact"]
+    assert contact["relationship"][0]["coding"] == [
+        {"system": "http://terminology.hl7.org/CodeSystem/v3-RoleCode", "code": "MTH"}
+    ]
+    return contact
+
+
+def test_a_newborn_carries_its_mother_beside_it_and_not_as_itself():
+    outcome = read(message("ADT^A28", pid(order="2", twin="Y")))
+    check_valid([outcome])
+    patient = only(outcome, "Patient")[0]
+    mother = mother_of(patient)
+    assert mother["name"]["family"] == "ROJAS DIAZ"
+    (extension,) = mother["extension"]
+    assert extension["url"] == "urn:chasqui:pe:mother-identifier"
+    assert extension["valueIdentifier"]["system"] == "urn:oid:2.16.840.1.113883.4.904"
+    assert extension["valueIdentifier"]["value"] == "40111222"
+    assert patient["multipleBirthInteger"] == 2
+    assert [item["value"] for item in patient["identifier"]] == ["1"]
+
+
+def test_a_mother_without_a_name_is_known_by_her_document():
+    outcome = read(message("ADT^A28", pid(mothers_name="")))
+    check_valid([outcome])
+    mother = mother_of(only(outcome, "Patient")[0])
+    assert mother["name"]["extension"][0]["valueCode"] == "unknown"
+    assert mother["extension"][0]["valueIdentifier"]["value"] == "40111222"
+
+
+def test_the_mothers_document_in_the_newborns_own_field_is_still_the_mothers():
+    outcome = read(message("ADT^A28", pid(ids="1^^^^HC~40111222^^^RENIEC^DNI")))
+    patient = only(outcome, "Patient")[0]
+    assert [item["value"] for item in patient["identifier"]] == ["1"]
+    assert mother_of(patient)["extension"][0]["valueIdentifier"]["value"] == "40111222"
+    assert outcome.record.patient_key == "hc|1"
+
+
+def test_a_newborn_filed_by_its_mothers_document_is_neither_her_nor_its_twin():
+    def key(**more):
+        outcome = read(message("ADT^A28", pid(ids="40111222^^^RENIEC^DNI", **more)))
+        check_valid([outcome])
+        assert "identifier" not in only(outcome, "Patient")[0]
+        return outcome.record.patient_key
+
+    her = read(message("ADT^A28", "PID|1||40111222^^^RENIEC^DNI||ROJAS DIAZ^EVA")).record.patient_key
+    keys = [key(), key(twin="Y", order="1"), key(twin="Y", order="2"), key(born="20250101")]
+    assert keys[0] == keys[1]
+    assert len({her, *keys}) == 4
+
+
+@pytest.mark.parametrize("more", [{"born": ""}, {"born": "19000101"}, {"twin": "Y"}])
+def test_a_newborn_that_could_be_another_child_is_held(more):
+    outcome = read(message("ADT^A28", pid(ids="40111222^^^RENIEC^DNI", **more)))
+    assert (outcome.refusal.code, outcome.refusal.reason_class) == ("A-234", "identity")
+
+
+def test_a_grown_person_whose_own_document_stands_as_the_mothers_keeps_it():
+    patient = only(
+        read(message("ADT^A28", pid(ids="1^^^^HC~40111222^^^RENIEC^DNI", born="19800101"))), "Patient"
+    )[0]
+    assert [item["value"] for item in patient["identifier"]] == ["1", "40111222"]
+    assert "extension" not in mother_of(patient)
+
+
+def test_a_document_is_kept_to_the_byte_in_its_patients_record():
+    words = "Paciente de alta.", "Control en 7 días: ñandú."
+    outcome = read(
+        message(
+            "MDM^T02", "PID|1||1^^^^HC||A^B", "TXA|1|EP^Epicrisis|TX|20260317||||||||DOC1",
+            *(f"OBX|{number}|TX|||{text}" for number, text in enumerate(words, 1)),
+        )
+    )  # fmt: skip
+    check_valid([outcome])
+    binary, reference = only(outcome, "Binary")[0], only(outcome, "DocumentReference")[0]
+    patient = only(outcome, "Patient")[0]
+    content = base64.b64decode(binary["data"])
+    assert content == "\n".join(words).encode()
+    assert binary["securityContext"] == reference["subject"] == {"reference": f"Patient/{patient['id']}"}
+    attachment = reference["content"][0]["attachment"]
+    assert "data" not in attachment
+    assert attachment["url"] == f"Binary/{binary['id']}"
+    assert attachment["contentType"] == binary["contentType"]
+    assert attachment["size"] == len(content)
+    assert base64.b64decode(attachment["hash"]) == hashlib.sha1(content).digest()
 
 
 def test_a_merge_points_from_the_old_record_to_the_one_that_stays():

@@ -59,6 +59,8 @@ def test_the_document_is_kept_to_the_byte():
     assert attachment["size"] == len(DOCUMENT)
     assert base64.b64decode(attachment["hash"]) == hashlib.sha1(DOCUMENT).digest()
     assert attachment["url"] == f"Binary/{binary['id']}"
+    patient = only(outcome, "Patient")[0]
+    assert binary["securityContext"] == reference["subject"] == {"reference": f"Patient/{patient['id']}"}
 
 
 def test_digits_surnames_and_birth_order_stay():
