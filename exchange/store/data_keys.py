@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from exchange.problems import KeyDestroyed
 
@@ -35,8 +35,8 @@ WITH made AS (
   INSERT INTO data_key (compartment, wrapping_version, wrapped)
   SELECT * FROM unnest(%(compartments)s::bigint[], %(versions)s::smallint[], %(keys)s::bytea[])
   ON CONFLICT DO NOTHING RETURNING compartment, wrapping_version, wrapped)
-SELECT * FROM made UNION ALL
-SELECT compartment, wrapping_version, wrapped FROM data_key WHERE compartment = ANY(%(compartments)s::bigint[])
+SELECT compartment, wrapping_version, wrapped, true FROM made UNION ALL
+SELECT compartment, wrapping_version, wrapped, false FROM data_key WHERE compartment = ANY(%(compartments)s::bigint[])
 """
 
 
@@ -55,17 +55,16 @@ class DataKeys:
 
     def ciphers(self, transaction: Transaction, compartments: Collection[int]) -> dict[int, AESGCM]:
         """The ciphers of existing records. Raises: KeyDestroyed - one has no key any more."""
-        found, missing = self._recall(compartments)
+        found, missing = self._recall(transaction, compartments)
         if missing:
-            rows = transaction.rows(FETCH, (sorted(missing),))
-            found |= self._keep(rows, transaction.asked_to_make)
+            found |= self._keep(transaction.rows(FETCH, (sorted(missing),)))
             if len(found) < len({key_place(each) for each in compartments}):
                 raise KeyDestroyed("the record was erased")
         return found
 
     def ciphers_to_write(self, transaction: Transaction, compartments: Collection[int]) -> dict[int, AESGCM]:
         """The ciphers of records that are written, made where they are new."""
-        found, missing = self._recall(compartments)
+        found, missing = self._recall(transaction, compartments)
         while missing:
             places = sorted(missing)  # one order for every writer: two bundles cannot deadlock
             made = [self._crypto.new_wrapped_key(place) for place in places]
@@ -77,35 +76,39 @@ class DataKeys:
                     "keys": [wrapped for _, wrapped in made],
                 },
             )
-            # A key that this transaction made is not kept for others before the commit: a body that another one
-            # sealed under it would never open again after a rollback.
-            transaction.asked_to_make |= missing
-            found |= self._open(rows)
+            # A key that this transaction made is its own until the commit: a body that another one sealed under it
+            # would never open again after a rollback.
+            transaction.made_keys |= self._open([row[:3] for row in rows if row[3]])
+            found |= transaction.made_keys | self._keep([row[:3] for row in rows if not row[3]])
             missing = missing - found.keys()
         return found
 
-    def _recall(self, compartments: Collection[int]) -> tuple[dict[int, AESGCM], set[int]]:
+    def _recall(
+        self, transaction: Transaction, compartments: Collection[int]
+    ) -> tuple[dict[int, AESGCM], set[int]]:
         oldest = time.monotonic() - KEPT_SECONDS
         found: dict[int, AESGCM] = {}
         missing: set[int] = set()
         for place in {key_place(each) for each in compartments}:
             kept = self._kept.get(place)
-            if kept is not None and kept[0] >= oldest:
+            if place in transaction.made_keys:
+                found[place] = transaction.made_keys[place]
+            elif kept is not None and kept[0] >= oldest:
                 found[place] = kept[1]
             else:
                 missing.add(place)
         return found, missing
 
-    def _open(self, rows: list[tuple[int, int, memoryview]]) -> dict[int, AESGCM]:
+    def _open(self, rows: list[tuple[Any, ...]]) -> dict[int, AESGCM]:
         return {
             place: self._crypto.cipher(place, version, bytes(wrapped)) for place, version, wrapped in rows
         }
 
-    def _keep(self, rows: list[tuple[int, int, memoryview]], but: Collection[int]) -> dict[int, AESGCM]:
+    def _keep(self, rows: list[tuple[Any, ...]]) -> dict[int, AESGCM]:
         opened = self._open(rows)
         now = time.monotonic()
         with self._lock:
             if len(self._kept) + len(opened) > MOST_KEPT:
                 self._kept.clear()
-            self._kept.update({place: (now, cipher) for place, cipher in opened.items() if place not in but})
+            self._kept.update({place: (now, cipher) for place, cipher in opened.items()})
         return opened

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import psycopg2
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from psycopg2 import errors
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.pool import QueuePool
@@ -42,8 +43,8 @@ class Transaction:
         self._prefix = "BEGIN; "
         self.store = store
         self.crypto = store.crypto
-        self.asked_to_make: set[int] = set()
-        """Compartments whose data keys may be this transaction's own: nobody else may use them before the commit."""
+        self.made_keys: dict[int, AESGCM] = {}
+        """Data keys that this transaction made: nobody else may use them before the commit."""
         self.now = time.time_ns() // 1000
         """The instant of this transaction. Units: microseconds since 1970 UTC."""
 
