@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
 from collections.abc import AsyncIterator
@@ -20,6 +21,7 @@ from exchange.rest.outcome import problem_response
 from exchange.settings import settings
 
 SWITCH_SECONDS = 0.001
+COLLECT_AFTER_OBJECTS = 20_000
 
 
 @asynccontextmanager
@@ -29,6 +31,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     anyio.to_thread.current_default_thread_limiter().total_tokens = settings().threads_per_worker
     hub = open_hub(settings())
     app.state.spine = hub.spine
+    # What stands after the start stays: the collector looks at requests' garbage only, and less often.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER_OBJECTS, 20, 50)
     try:
         yield
     finally:
