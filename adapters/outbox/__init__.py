@@ -9,7 +9,7 @@ The file holds keyed hashes and sealed bytes: without the key file beside it not
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -17,12 +17,13 @@ import msgspec
 from adapters.outbox.desk import Desk
 from adapters.outbox.sealing import OutboxFull
 from adapters.outbox.spool import Waiting, WireEntry
+from adapters.outbox.versions import Builds, Condition
 from adapters.outbox.withdrawal import is_item, is_withdrawn, pack, unpack, withdrawn
 from adapters.source_record import Mapped, Outcome, Refusal, Refused, SourceRecord
 from adapters.source_record.bundle import encode, with_targets
 from adapters.source_record.moment import is_older, now_instant
 
-__all__ = ["Outbox", "Waiting", "WireEntry"]
+__all__ = ["Builds", "Condition", "Outbox", "Waiting", "WireEntry"]
 _LAST_SEQUENCE: Final = 2**63 - 1
 
 
@@ -214,16 +215,17 @@ class Outbox(Desk):
             for sequence, message_id, payload in rows
         ]
 
-    def mark_applied(self, sent: Sequence[Waiting], versions: Sequence[str]) -> None:
+    def mark_applied(self, sent: Sequence[Waiting], etags: Mapping[str, str]) -> None:
         """Keep the receipt: the hub applied these; what was needed only to send them is dropped."""
         with self._transaction():
-            for waiting, version in zip(sent, versions, strict=True):
+            for waiting in sent:
                 self._remember_told(waiting)
+                self._remember_versions(waiting, etags)
                 self._run(
                     "UPDATE record SET state = 'applied', applied_at = ?, hub_version = ?, payload = NULL,"
                     " reason_class = NULL, reason_code = NULL WHERE sequence = ?",
                     now_instant(),
-                    version,
+                    etags.get(waiting.entries[0].url, "") if waiting.entries else "",
                     waiting.sequence,
                 )
 

@@ -10,12 +10,12 @@ import hashlib
 import shutil
 from typing import Any
 
-from adapters.outbox.spool import Spool
+from adapters.outbox.versions import Versions
 from adapters.source_record import SourceRecord
 from adapters.source_record.moment import now_instant
 
 
-class Desk(Spool):
+class Desk(Versions):
     """The outbox as seen from a desk."""
 
     def quarantined(self) -> list[dict[str, Any]]:

@@ -34,6 +34,9 @@ CREATE TABLE IF NOT EXISTS known_by (
   resource_hash TEXT NOT NULL, key_hash TEXT NOT NULL, PRIMARY KEY (resource_hash, key_hash)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS known_by_key ON known_by (key_hash) WHERE key_hash != '';
+CREATE TABLE IF NOT EXISTS version (
+  resource_hash TEXT PRIMARY KEY, etag TEXT NOT NULL, content_mark TEXT NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS told (key_hash TEXT PRIMARY KEY, items BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS unmapped (
   code_table TEXT NOT NULL, code TEXT NOT NULL, times INTEGER NOT NULL, PRIMARY KEY (code_table, code)

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
-from adapters.outbox import Outbox, Waiting, WireEntry
+from adapters.outbox import Builds, Outbox, Waiting, WireEntry
 from adapters.sender.hub import Answer, Applied, Barred, HubClient, Later, Rejected
 from adapters.source_record import Refusal
 
@@ -80,6 +80,7 @@ class Sender:
         self._held: dict[str, _Held] = {}
         self._one_by_one: set[str] = set()
         self._contested: dict[str, int] = {}
+        self._builds: dict[str, Builds] = {}
         self._queue: deque[str] = deque()
         self._lock = threading.Lock()
         self.last_trouble = ""
@@ -129,16 +130,17 @@ class Sender:
         if not records:
             return
         request_id = _request_id(records)
-        answer: Answer = self._hub.send(entries, request_id)
+        builds = self._builds.get(group, Builds.BEFORE)
+        answer: Answer = self._hub.send(entries, request_id, self._outbox.conditions(entries, builds))
         if isinstance(answer, Applied):
-            versions = dict(zip((entry.url for entry in entries), answer.versions, strict=True))
-            self._outbox.mark_applied(
-                records, [versions[item.entries[0].url] if item.entries else "" for item in records]
-            )
+            etags = dict(zip((entry.url for entry in entries), answer.versions, strict=True))
+            self._outbox.mark_applied(records, etags)
             self._settled(group)
             _log.info("A-300 applied request=%s records=%d", request_id, len(records))
         elif isinstance(answer, Rejected):
-            if answer.is_final or self._is_contested_too_often(group, records):
+            if answer.is_precondition and builds is not Builds.ANYTHING:
+                self._build_on_next(group, records, builds)
+            elif answer.is_final or self._is_contested_too_often(group, records):
                 self._rejected(group, records, answer)
             else:
                 self._later(group, Later(answer.code, is_global=False))
@@ -146,6 +148,22 @@ class Sender:
             self._bar(answer)
         else:
             self._later(group, answer)
+
+    def _build_on_next(self, group: str, records: Sequence[Waiting], builds: Builds) -> None:
+        """The hub holds another version than this site was told.
+
+        1. Of several records some may have been applied unheard: one at a time.
+        2. This one may itself have been applied: the same again changes nothing then, however late.
+        3. Neither: somebody else wrote, or this outbox is new. The source's word stands.
+        """
+        with self._lock:
+            # 1.
+            if len(records) > 1:
+                self._one_by_one.add(group)
+            else:
+                # 2. and 3.
+                self._builds[group] = Builds(builds + 1)
+            self._queue.appendleft(group)
 
     def _is_contested_too_often(self, group: str, records: Sequence[Waiting]) -> bool:
         """Whether one record, sent alone, has met the same conflict so often that waiting is no remedy."""
@@ -216,6 +234,7 @@ class Sender:
                     self._is_trouble_noted = False
             self._held.pop(group, None)
             self._contested.pop(group, None)
+            self._builds.pop(group, None)
             self._queue.append(group)
 
 

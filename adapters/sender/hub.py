@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, Final
@@ -21,7 +21,7 @@ import httpx
 import jwt
 import msgspec
 
-from adapters.outbox import WireEntry
+from adapters.outbox import Condition, WireEntry
 from adapters.sender.client_key import ClientKey
 
 _ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -49,7 +49,8 @@ class Applied:
 class Rejected:
     """The hub does not take this content as it is: class of reason and the elements that it names.
 
-    `is_final` is False where the same content may yet be taken: something else stood against it.
+    `is_final` is False where the same content may yet be taken: something else stood against it, such as
+    another version than the one on which the delivery builds (`is_precondition`).
     """
 
     reason_class: str
@@ -57,6 +58,7 @@ class Rejected:
     expressions: tuple[str, ...]
     diagnostics: str
     is_final: bool = True
+    is_precondition: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +111,9 @@ class HubClient:
         """Close every connection."""
         self._http.close()
 
-    def send(self, entries: Sequence[WireEntry], request_id: str) -> Answer:
+    def send(self, entries: Sequence[WireEntry], request_id: str, conditions: Sequence[Condition]) -> Answer:
         """Send one transaction, with one renewed token if the first is not accepted."""
-        body = self.transaction(entries)
+        body = self.transaction(entries, conditions)
         try:
             token = self._bearer()
             response = self._post(body, token, request_id)
@@ -126,8 +128,8 @@ class HubClient:
             return Later("A-302", is_global=False)
         return self._read(response, len(entries))
 
-    def transaction(self, entries: Sequence[WireEntry]) -> bytes:
-        """The transaction Bundle, every resource's JSON as it was mapped."""
+    def transaction(self, entries: Sequence[WireEntry], conditions: Sequence[Condition]) -> bytes:
+        """The transaction Bundle, every resource's JSON as it was mapped, and on what it builds."""
         return msgspec.json.encode(
             {
                 "resourceType": "Bundle",
@@ -136,9 +138,9 @@ class HubClient:
                     {
                         "fullUrl": f"{self._url}/{entry.url}",
                         "resource": entry.resource,
-                        "request": {"method": "PUT", "url": entry.url},
+                        "request": {"method": "PUT", "url": entry.url, **condition},
                     }
-                    for entry in entries
+                    for entry, condition in zip(entries, conditions, strict=True)
                 ],
             }
         )
@@ -178,7 +180,9 @@ class HubClient:
             if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
                 return _rejected(content, "A-312")
             if status in _CONTESTED:
-                return _rejected(content, "A-314", is_final=False)
+                refused = _rejected(content, "A-314")
+                is_precondition = status == HTTPStatus.PRECONDITION_FAILED
+                return replace(refused, is_final=False, is_precondition=is_precondition)
         # 4.
         return Later(f"A-303/{status}", is_global=status in _HUB_BUSY, after_seconds=_retry_after(response))
 
@@ -242,7 +246,7 @@ def _token_refused(response: httpx.Response, content: dict[str, Any]) -> Later |
     return Later(code, is_global=True, after_seconds=_retry_after(response))
 
 
-def _rejected(outcome: dict[str, Any], code: str, *, is_final: bool = True) -> Rejected:
+def _rejected(outcome: dict[str, Any], code: str) -> Rejected:
     """The issues of a refusal: the elements that it names, and the hub's words for the quarantine."""
     expressions: list[str] = []
     words: list[str] = []
@@ -250,7 +254,7 @@ def _rejected(outcome: dict[str, Any], code: str, *, is_final: bool = True) -> R
         if isinstance(issue, dict) and issue.get("severity", "error") in {"error", "fatal"}:
             expressions.extend(str(item)[:200] for item in issue.get("expression", [])[:3])
             words.append(f"{issue.get('code', '')}: {issue.get('diagnostics', '')}"[:300])
-    return Rejected("validation", code, tuple(expressions[:20]), " · ".join(words[:10]), is_final)
+    return Rejected("validation", code, tuple(expressions[:20]), " · ".join(words[:10]))
 
 
 def _json(response: httpx.Response) -> dict[str, Any]:

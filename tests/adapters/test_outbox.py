@@ -228,7 +228,7 @@ def sent(outbox):
             }
             for record in records
         ]
-        outbox.mark_applied(records, ["1"] * len(records))
+        outbox.mark_applied(records, {item.url: 'W/"1"' for record in records for item in record.entries})
     return found
 
 

@@ -65,6 +65,43 @@ def test_a_hanging_hub_is_given_up_and_asked_again(outbox, hub, tmp_path):
     assert hub.written_more_than_once() == []
 
 
+def test_what_is_applied_after_everybody_gave_up_overwrites_nothing_newer(outbox, hub, tmp_path):
+    key = make_client_key(tmp_path / "data")
+    hub.register("prueba", key.public_jwk)
+    hub.hang_seconds = 1.0
+    client = HubClient(hub.url, "prueba", key, scope="s", timeout_seconds=0.2)
+    sender = Sender(outbox, client, retry=Retry(0.01, 0.05), workers=2, batch_records=5)
+    for text in ("a", "b", "c", "d"):
+        hub.next_actions.append("hang")
+        outbox.accept([a_mapped(text=text)])
+        run(sender)
+    time.sleep(1.2)
+    client.close()
+    assert [item["code"]["text"] for item in hub.resources[basic("1")]] == ["a", "b", "c", "d"]
+
+
+def test_what_was_applied_unheard_is_known_again(outbox, sender, hub):
+    for text in ("a", "b", "b again"):
+        hub.next_actions.append("drop")
+        outbox.accept([a_mapped(text=text)])
+        run(sender)
+    assert [item["code"]["text"] for item in hub.resources[basic("1")]] == ["a", "b", "b again"]
+    assert outbox.status()["applied"] == 3
+
+
+def test_a_new_outbox_writes_over_what_the_hub_holds(outbox, sender, hub):
+    hub.resources[basic("1")] = [{"resourceType": "Basic", "version": n} for n in range(5)]
+    outbox.accept([a_mapped(str(n), "p1") for n in range(4)])
+    run(sender)
+    assert outbox.status()["applied"] == 4
+    assert hub.resources[basic("1")][-1]["code"]["text"] == "content"
+    outbox.accept([a_mapped("1", "p1", "later")])
+    attempts = hub.attempts
+    run(sender)
+    assert hub.attempts == attempts + 1
+    assert hub.resources[basic("1")][-1]["code"]["text"] == "later"
+
+
 def test_retry_after_is_honoured(outbox, sender, hub):
     hub.retry_after = "0.4"
     hub.next_actions.append("503")

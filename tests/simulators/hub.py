@@ -7,6 +7,7 @@ import threading
 import time
 import uuid
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -14,7 +15,9 @@ from urllib.parse import parse_qs
 
 import jwt
 
-ACTIONS = ("503", "500", "429", "409", "401", "hang", "drop", "refuse", "html")
+ACTIONS = ("503", "500", "429", "409", "401", "hang", "stall", "drop", "refuse", "html")
+"""What a transaction may meet: a status; `hang`, applied late; `stall`, applied and answered late; `drop`, applied
+and never answered; `refuse`, not even read; `html`, somebody else's page."""
 
 
 class _Server(ThreadingHTTPServer):
@@ -35,6 +38,7 @@ class HubSimulator:
     hang_seconds: float = 1.0
     retry_after: str | None = None
     next_actions: deque[str] = field(default_factory=deque)
+    chaos: Callable[[], str] | None = None
     refuse_ids: set[str] = field(default_factory=set)
     conflict_ids: set[str] = field(default_factory=set)
     unscoped_types: set[str] = field(default_factory=set)
@@ -141,7 +145,7 @@ class HubSimulator:
             self._answer(door, 401, _outcome("login"))
             return
         with self._lock:
-            action = self.next_actions.popleft() if self.next_actions else ""
+            action = self.next_actions.popleft() if self.next_actions else self.chaos() if self.chaos else ""
         if action.isdigit():
             self._answer(door, int(action), _outcome("transient"))
             return
@@ -163,10 +167,10 @@ class HubSimulator:
         assert len(urls) == len(set(urls)), "a resource twice in one transaction"
         for index, entry in enumerate(bundle["entry"]):
             resource = entry["resource"]
-            assert entry["request"] == {
-                "method": "PUT",
-                "url": f"{resource['resourceType']}/{resource['id']}",
-            }
+            request = entry["request"]
+            assert request["method"] == "PUT"
+            assert request["url"] == f"{resource['resourceType']}/{resource['id']}"
+            assert set(request) <= {"method", "url", "ifMatch", "ifNoneMatch"}
             if resource["id"] in self.refuse_ids:
                 issue = _outcome("invalid", f"Bundle.entry[{index}].resource")
                 self._answer(door, 422, issue)
@@ -178,15 +182,27 @@ class HubSimulator:
                 self._answer(door, 409, _outcome("conflict"))
                 return
         with self._lock:
+            if not all(self._holds(entry["request"]) for entry in bundle["entry"]):
+                self._answer(door, 412, _outcome("conflict"))
+                return
             answer = [
                 self._put(url, entry["resource"]) for url, entry in zip(urls, bundle["entry"], strict=True)
             ]
             self.transactions.append({"id": door.headers.get("X-Request-Id"), "urls": urls})
+        if action == "stall":
+            time.sleep(self.hang_seconds)
         if action == "drop":
             door.close_connection = True
             door.connection.close()
             return
         self._answer(door, 200, {"resourceType": "Bundle", "type": "transaction-response", "entry": answer})
+
+    def _holds(self, request: dict[str, Any]) -> bool:
+        count = len(self.resources.get(request["url"], []))
+        if "ifNoneMatch" in request:
+            assert request["ifNoneMatch"] == "*"
+            return count == 0
+        return request.get("ifMatch", f'W/"{count}"') == f'W/"{count}"'
 
     def _put(self, url: str, resource: dict[str, Any]) -> dict[str, Any]:
         versions = self.resources.setdefault(url, [])
