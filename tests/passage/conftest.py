@@ -8,12 +8,12 @@ from tests.passage.world import a_world
 
 
 @pytest.fixture(scope="session")
-def _hub(server):
+def shared_hub(server):
     with a_world(server) as made:
         yield made
 
 
 @pytest.fixture
-def empty(_hub):
+def empty(shared_hub):
     """A hub in which nothing stands yet."""
-    return _hub.clear()
+    return shared_hub.clear()

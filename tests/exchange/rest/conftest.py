@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.passage.conftest import _hub, empty
+from tests.passage.conftest import empty, shared_hub
 from tests.passage.live_hub import live_hub
 
-__all__ = ["_hub", "empty", "live"]
+__all__ = ["empty", "live", "shared_hub"]
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.passage.conftest import _hub, empty
+from tests.passage.conftest import empty, shared_hub
 
-__all__ = ["_hub", "empty"]
+__all__ = ["empty", "shared_hub"]
