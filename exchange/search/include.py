@@ -16,6 +16,7 @@ from exchange.permit import Permit
 from exchange.search import reference
 from exchange.search.grammar import Include
 from exchange.search.index import hash_text
+from exchange.search.population import population_parameters
 from exchange.settings import settings
 from exchange.store.session import Transaction
 from exchange.store.versions import COLUMNS, Version, opened
@@ -39,6 +40,10 @@ SELECT {columns} FROM (
 JOIN resource r ON r.compartment = t.compartment AND r.type = %(type)s
 WHERE r.tokens && %(hashes)s::bigint[]
   AND NOT r.is_deleted AND {where} LIMIT %(limit)s"""
+
+REVERSE_UNINDEXED: Final = """
+SELECT {columns} FROM resource r
+WHERE r.type = %(type)s AND r.tokens && %(hashes)s::bigint[] AND NOT r.is_deleted AND {where} LIMIT %(limit)s"""
 
 
 def included(
@@ -102,7 +107,8 @@ def _reverse(
         "limit": MOST_INCLUDED,
     }
     is_directory = any(each.compartment < 0 for each in matches)
-    sql = REVERSE_DIRECTORY if is_directory else REVERSE
+    is_populated = include.parameter in population_parameters(include.source)
+    sql = (REVERSE_DIRECTORY if is_populated else REVERSE_UNINDEXED) if is_directory else REVERSE
     return opened(transaction, transaction.rows(sql.format(columns=COLUMNS, where=where), parameters))
 
 

@@ -58,7 +58,9 @@ def to_sql(criterion: Criterion, number: int, resource_type: str, blind: BlindIn
         # In its own patient's record the reference has another form; this criterion asks for others beside patients.
         own_form = blind.value(hash_text(resource_type, name, reference.OWN_PATIENT))
         in_own = f"r.compartment = ANY(%(o{number})s::bigint[]) AND r.tokens @> %(w{number})s::bigint[]"
-        return Predicate(f"({held} OR ({in_own}))", parameters | {f"o{number}": own, f"w{number}": [own_form]})
+        return Predicate(
+            f"({held} OR ({in_own}))", parameters | {f"o{number}": own, f"w{number}": [own_form]}
+        )
     is_populated = name in population_parameters(resource_type)
     is_populated = is_populated and all(is_population_form(name, form) for form in forms)
     is_exact = criterion.parameter.kind != "string"
@@ -104,13 +106,16 @@ def holds(
 def own_patient_criterion(criterion: Criterion, scoped: Collection[str]) -> list[str]:
     """The Patient ids that a criterion asks for, where its parameter places resources in a patient's record.
 
-    `scoped` are the parameters that do so for the type. All values must be Patients for the search to be scoped.
+    `scoped` are the parameters that do so for the type. All values must be Patients for the search to be scoped; an id
+    without a type is one only where the parameter says so.
     """
     if criterion.name not in scoped or criterion.modifier in ("identifier", "missing", "not"):
         return []
     forms = _reference_forms(criterion)
     patients = [form[8:] for form in forms if form.startswith("Patient/")]
-    every_value = all(parse_reference(each).type in ("Patient", "", None) for each in criterion.values)
+    says_patient = criterion.name in ("patient", "subject") or criterion.modifier == "Patient"
+    types = ("Patient", None) if says_patient or criterion.parameter.targets == ("Patient",) else ("Patient",)
+    every_value = all(parse_reference(each).type in types for each in criterion.values)
     return patients if every_value else []
 
 
