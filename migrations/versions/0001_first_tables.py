@@ -106,7 +106,7 @@ def create_population_index() -> None:
         sa.Column("hash", sa.BigInteger(), nullable=False),
         sa.Column("compartment", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("hash", "compartment", name="token_entry_pkey"),
-        comment="population search: in which records a keyed hash stands; a row may outlive what it points to",  # noqa: E501
+        comment="population search: in which records a keyed hash stands; a row may outlive what it points to",
     )
 
 

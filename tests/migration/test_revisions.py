@@ -12,9 +12,9 @@ FILES = sorted((FOLDER / "versions").glob("*.py"))
 def declared(path) -> dict[str, str | None]:
     found = {}
     for node in ast.parse(path.read_text()).body:
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            if node.target.id in ("revision", "down_revision"):
-                found[node.target.id] = ast.literal_eval(node.value)
+        name = getattr(getattr(node, "target", None), "id", "")
+        if isinstance(node, ast.AnnAssign) and name in ("revision", "down_revision"):
+            found[name] = ast.literal_eval(node.value)
     return found
 
 
@@ -28,4 +28,6 @@ def test_numbers_count_up_and_each_revises_the_one_before():
 
 def test_there_is_one_head():
     revised = {declared(path)["down_revision"] for path in FILES}
-    assert [declared(path)["revision"] for path in FILES if declared(path)["revision"] not in revised] == [head()]
+    assert [declared(path)["revision"] for path in FILES if declared(path)["revision"] not in revised] == [
+        head()
+    ]

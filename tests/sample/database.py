@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -88,12 +89,22 @@ def a_server() -> Iterator[Server]:
     folder = Path(tempfile.mkdtemp(prefix="ch"))  # short: the path of a Unix socket has about 100 bytes
     cluster = EmbeddedPostgres(folder, settings=FORGETFUL)
     try:
-        cluster.start()
-        yield from _prepared(make_url(cluster.url_of("postgres")))
+        with _stopped_with_us(cluster.folder):
+            cluster.start()
+            yield from _prepared(make_url(cluster.url_of("postgres")))
     finally:
         cluster.stop("immediate")
         shutil.rmtree(cluster.folder, ignore_errors=True)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _stopped_with_us(folder: Path) -> Iterator[None]:
+    """Have the cluster stopped and removed even when this process is killed: a pipe that closes tells a shell."""
+    script = 'cat; test -f "$0/data/postmaster.pid" && kill -QUIT "$(head -n 1 "$0/data/postmaster.pid")"; rm -rf "$0"'
+    with subprocess.Popen(["/bin/sh", "-c", script, str(folder)], stdin=subprocess.PIPE, start_new_session=True,
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/"):  # fmt: skip
+        yield
 
 
 def _prepared(url: URL) -> Iterator[Server]:
