@@ -40,6 +40,7 @@ REFERENCE_DATE: Final = date(2026, 6, 30)
 SITES: Final = Path(__file__).resolve().parents[2] / "deploy" / "sites"
 MLLP_PORT: Final = 2575
 DELIVERY_SECONDS: Final = 900
+PROGRESS_SECONDS: Final = 3
 ASKING_SCOPE: Final = "system/*.rs"
 AUDIT_SCOPE: Final = "system/AuditEvent.rs system/Organization.crus"
 FILING_SCOPE: Final = "system/Consent.crus system/Patient.rs"
@@ -241,7 +242,7 @@ class Demonstration:
     def _wait_until_quiet(self, times: int) -> list[dict[str, Any]]:
         """Wait until nothing waits in any outbox, so many times in a row; the state of each."""
         deadline = time.monotonic() + DELIVERY_SECONDS
-        quiet = 0
+        told, quiet = time.monotonic(), 0
         with ThreadPoolExecutor(len(self.sites)) as pool:
             while time.monotonic() < deadline:
                 self.processes.require_running()
@@ -250,6 +251,10 @@ class Demonstration:
                 quiet = quiet + 1 if is_quiet else 0
                 if quiet >= times:
                     return states
+                if not is_quiet and time.monotonic() > told + PROGRESS_SECONDS:
+                    told = time.monotonic()
+                    applied, waiting = (sum(state[key] for state in states) for key in ("applied", "pending"))
+                    self.out.print(f"    {applied} records applied, {waiting} waiting")
                 time.sleep(0.3)
         raise Unavailable("the adapters did not deliver in time; see the logs")
 
@@ -326,7 +331,7 @@ class Demonstration:
             what = [
                 entity["what"].get("reference", "") for entity in event.get("entity", ()) if "what" in entity
             ]
-            shown = ", ".join(reference for reference in what if reference.startswith("Patient/"))
+            shown = ", ".join(dict.fromkeys(each for each in what if each.startswith("Patient/")))
             out.print(
                 f"      {event['recorded']} {event['subtype'][0]['code']:11} outcome {event['outcome']}"
                 f" {event['agent'][0]['who'].get('display', '')} {shown or 'nobody'}: {event.get('outcomeDesc', '')}"
