@@ -58,6 +58,8 @@ class LiveHub:
         self.world.spine.operate(f"clients register {client_id}", lambda tx: register(tx, client))
         asked = FhirClient(self.url, client_id, key, scopes) if key.exists() else None
         if asked is not None:
+            if client_id in self.clients:
+                self.clients[client_id].close()
             self.clients[client_id] = asked
         return asked  # type: ignore[return-value]
 
