@@ -106,7 +106,7 @@ class Outbox(Desk):
         left_out: set[str] = set()
         gone = self._no_longer_said(mapped, key_hash, before)
         if mapped.record.states_all:
-            self._run("DELETE FROM known_by WHERE key_hash = ?", key_hash)
+            self._run("DELETE FROM known_by WHERE key_hash = ? AND key_hash != ''", key_hash)
         for entry in mapped.entries:
             url = f"{entry.resource['resourceType']}/{entry.resource['id']}"
             resource_hash = self._seals.hash("resource", entry.known_as or url)
@@ -136,8 +136,9 @@ class Outbox(Desk):
         standing = self._told(key_hash)
         # 2.
         rows = self._rows(
+            # The sign keeps SQLite from walking all records by sequence.
             "SELECT message_id, payload FROM record WHERE key_hash = ? AND state IN ('pending', 'parked')"
-            " AND sequence < ? ORDER BY sequence",
+            " AND +sequence < ? ORDER BY +sequence",
             key_hash,
             _LAST_SEQUENCE if before is None else before,
         )

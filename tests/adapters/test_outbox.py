@@ -190,6 +190,24 @@ def test_half_a_key_of_ids_is_no_key(tmp_path):
         Outbox(tmp_path / "data")
 
 
+def test_no_statement_walks_through_everything(outbox):
+    """Each statement of accepting, sending and settling finds its rows by an index, however many there are."""
+    statements = []
+    outbox._database.set_trace_callback(statements.append)
+    outbox.accept([a_visit("a", "b"), a_visit("a"), a_mapped()])
+    sent(outbox)
+    outbox._database.set_trace_callback(None)
+    walks = {
+        statement
+        for statement in statements
+        if statement.startswith(("SELECT", "UPDATE", "DELETE"))
+        for row in outbox._database.execute(f"EXPLAIN QUERY PLAN {statement}")
+        if row[3].startswith("SCAN") or "rowid<" in row[3]
+    }
+    assert {walk for walk in walks if "GROUP BY group_hash" not in walk} == set()
+    assert len(statements) > 40
+
+
 # --- what a restated record no longer says ----------------------------------------------------------
 
 
