@@ -46,7 +46,7 @@ def create_app() -> FastAPI:
     app = FastAPI(
         title="Chasqui",
         version=__version__,
-        lifespan=_lifespan,
+        lifespan=_lifespan, redirect_slashes=False,
         docs_url=None,
         redoc_url=None,
         openapi_url=None,

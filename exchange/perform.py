@@ -19,7 +19,7 @@ from exchange.audit.log import append_and_commit
 from exchange.audit.seal import Sealed, seal_log
 from exchange.authentication.assertion import ALGORITHMS as ASSERTION_ALGORITHMS
 from exchange.authentication.assertion import ASSERTION_TYPE, RefusedAssertion
-from exchange.authentication.bearer_token import BearerTokens, Issued, issue
+from exchange.authentication.bearer_token import BearerTokens, InvalidScope, Issued, issue
 from exchange.consent.decision import decide
 from exchange.consent.enforcement import enforce
 from exchange.consent.rules_store import record_rules
@@ -29,11 +29,11 @@ from exchange.interactions.create import Create
 from exchange.interactions.history import History
 from exchange.interactions.read import Read
 from exchange.interactions.search import Search
-from exchange.interactions.transaction import Entry, TransactionBundle, parse_entries
+from exchange.interactions.transaction import Entry, TransactionBundle, batch_entries
 from exchange.interactions.update import Delete, Update
 from exchange.interactions.vread import VersionRead
 from exchange.operations.everything import Everything
-from exchange.problems import Conflict, NotSupported, Problem, Unauthenticated, Unavailable
+from exchange.problems import Conflict, Denied, NotSupported, Problem, Unauthenticated, Unavailable
 from exchange.request import Answer, Interaction, Request
 from exchange.requester import Requester
 from exchange.store.session import RETRIED, Store, Transaction
@@ -77,8 +77,13 @@ class Spine:
             return self._tried(request, requester)
         except Problem as problem:
             if not isinstance(problem, Unavailable):
-                self._record(request, requester, getattr(problem, "reason", ""), problem)
+                self.refuse(request, requester, problem)
             raise
+
+    def refuse(self, request: Request, requester: Requester, problem: Problem) -> None:
+        """Enter a refusal into the audit log: of an act, or of one that a door could not pass on."""
+        reason = "" if isinstance(problem, Denied) else problem.reason
+        self._record(request, requester, reason, problem)
 
     def _tried(self, request: Request, requester: Requester) -> Answer:
         """Try again where two writers met."""
@@ -96,7 +101,11 @@ class Spine:
             # 1. Decide.
             permit = decide(transaction, requester, act.need)
             # 2. Act within the permit's reach.
-            answer = act.run(transaction, permit)
+            try:
+                answer = act.run(transaction, permit)
+            except Problem as problem:
+                problem.reason = problem.reason or permit.reason
+                raise
             # 3. Hold the answer against the permit.
             enforce(permit, answer)
             # 4. What a new Consent says counts from this transaction on.
@@ -112,7 +121,11 @@ class Spine:
         Spec: https://hl7.org/fhir/R4/http.html#batch
         """
         entries: list[Answer | Problem] = []
-        for entry in parse_entries(request.body, "batch"):
+        for entry in batch_entries(request.body):
+            if isinstance(entry, Problem):
+                self.refuse(request, requester, entry)
+                entries.append(entry)
+                continue
             try:
                 entries.append(self.perform(_entry_request(entry, request), requester))
             except Problem as problem:
@@ -130,12 +143,16 @@ class Spine:
         """
         try:
             with self._store.transaction() as transaction:
-                issued = issue(transaction, assertion, scope, token_url)
+                try:
+                    issued = issue(transaction, assertion, scope, token_url)
+                except InvalidScope as refused:
+                    # The assertion was good, and it is used up: this commits it together with its event.
+                    append_and_commit(transaction, request, None, (), "token refused: scope", refused)
+                    raise
                 append_and_commit(transaction, request, issued.requester, (), "token issued")
                 return issued
-        except Unauthenticated as refused:
-            reason = refused.reason if isinstance(refused, RefusedAssertion) else "scope"
-            self._record(request, None, f"token refused: {reason}", refused)
+        except RefusedAssertion as refused:
+            self._record(request, None, f"token refused: {refused.reason}", refused)
             raise
 
     def operate(self, described: str, act: Callable[[Transaction], None]) -> None:

@@ -35,6 +35,8 @@ class Problem(Exception):  # noqa: N818 - a problem is a value with a category, 
     def __init__(self, diagnostics: str, expression: str | None = None, *, code: str | None = None) -> None:
         super().__init__(diagnostics)
         self.issues: tuple[Issue, ...] = (Issue(code or self.code, diagnostics, expression),)
+        self.reason = ""
+        """What decided, for the audit log and never for the caller."""
 
     @classmethod
     def of(cls, issues: list[Issue]) -> Problem:

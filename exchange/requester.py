@@ -77,6 +77,6 @@ class Requester:
         return any(scope.covers(resource_type, action) for scope in self.scopes)
 
     def readable_types(self) -> frozenset[str] | None:
-        """The types that the scopes let the requester read; None means all."""
-        types = {scope.resource_type for scope in self.scopes if "r" in scope.actions}
+        """The types that the scopes let the requester see, by reading or by searching; None means all."""
+        types = {scope.resource_type for scope in self.scopes if set(scope.actions) & {"r", "s"}}
         return None if "*" in types else frozenset(types)

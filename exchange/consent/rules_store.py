@@ -73,7 +73,9 @@ def record_rules(transaction: Transaction, requester: Requester, written: Sequen
             continue
         found = rules(each.resource, each.compartment)
         if any(rule.is_permit and rule.actor == requester.custodian for rule in found):
-            raise Denied("a facility cannot file a consent that permits itself", reason="self-granted consent")
+            raise Denied(
+                "a facility cannot file a consent that permits itself", reason="self-granted consent"
+            )
         for number, rule in enumerate(found):
             transaction.run(
                 INSERT,

@@ -48,6 +48,7 @@ class Admitted:
     members: tuple[int, ...] = ()
     own_patients: tuple[str, ...] = ()
     is_unchanged: bool = False
+    label: str = ""
     text: bytes = field(default=b"", repr=False)
 
 
@@ -77,6 +78,7 @@ def place(transaction: Transaction, requester: Requester, admitted: Sequence[Adm
         each.resource_id for each in admitted if each.resource_type == "Patient" and each.resource is not None
     }
     asked: dict[str, int] = {}
+    where: dict[int, str] = {}
     for each in admitted:
         if each.resource is None:
             continue
@@ -85,6 +87,7 @@ def place(transaction: Transaction, requester: Requester, admitted: Sequence[Adm
             raise Invalid(f"a resource is about at most {MOST_PATIENTS} patients here", each.resource_type)
         compartments = [blind.patient_compartment(patient) for patient in patients]
         asked |= dict(zip(patients, compartments, strict=True))
+        where |= dict.fromkeys(compartments, each.label or each.resource_type)
         each.own_patients = tuple(patients[:1])
         each.members = tuple(compartments[1:])
         each.compartment = (
@@ -93,8 +96,10 @@ def place(transaction: Transaction, requester: Requester, admitted: Sequence[Adm
     needed = {patient: compartment for patient, compartment in asked.items() if patient not in made}
     if needed:
         owned = owners(transaction, needed.values())
-        if any(owned.get(compartment) != requester.custodian for compartment in needed.values()):
-            raise Invalid("a reference does not resolve to a Patient of this facility", code="not-found")
+        for compartment in needed.values():
+            if owned.get(compartment) != requester.custodian:
+                words = "a reference does not resolve to a Patient of this facility"
+                raise Invalid(words, where[compartment], code="not-found")
     for each in admitted:
         standing = each.standing
         if standing is None:

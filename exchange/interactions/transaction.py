@@ -57,8 +57,19 @@ class Entry:
         return f"Bundle.entry[{self.number}]"
 
 
-def parse_entries(body: bytes, kind: str) -> list[Entry]:
-    """The entries of a posted Bundle. Raises: Malformed, NotSupported, TooCostly - with the entry named."""
+def batch_entries(body: bytes) -> list[Entry | Problem]:
+    """The entries of a batch; one that cannot be read is a problem of its own. Raises: Malformed, TooCostly."""
+    entries: list[Entry | Problem] = []
+    for number, row in enumerate(_rows(body, "batch")):
+        try:
+            entries.append(_entry(number, row))
+        except Problem as problem:
+            entries.append(problem)
+    return entries
+
+
+def _rows(body: bytes, kind: str) -> list[Any]:
+    """The entries of a posted Bundle as they stand. Raises: Malformed, TooCostly."""
     posted = parse(body, max_bytes=settings().max_body_bytes, max_depth=settings().max_json_depth)
     if posted["resourceType"] != "Bundle" or posted.get("type") != kind:
         raise Malformed(f"the body is no Bundle of type {kind}", "Bundle.type")
@@ -67,7 +78,7 @@ def parse_entries(body: bytes, kind: str) -> list[Entry]:
         raise Malformed("entries are an array", "Bundle.entry")
     if len(rows) > settings().max_bundle_entries:
         raise TooCostly(f"a bundle has at most {settings().max_bundle_entries} entries", "Bundle.entry")
-    return [_entry(number, row) for number, row in enumerate(rows)]
+    return rows
 
 
 class TransactionBundle:
@@ -75,7 +86,7 @@ class TransactionBundle:
 
     def __init__(self, request: Request, requester: Requester) -> None:
         self.requester = requester
-        self.entries = parse_entries(request.body, "transaction")
+        self.entries = [_entry(number, row) for number, row in enumerate(_rows(request.body, "transaction"))]
         for entry in self.entries:
             if entry.method not in _LETTERS:
                 raise NotSupported(
@@ -108,6 +119,9 @@ class TransactionBundle:
         # 4. Deletions, then creations and updates: all in one write.
         working.sort(key=lambda entry: ("DELETE", "POST", "PUT").index(entry.method))
         admitted = [entry.admitted for entry in working if entry.admitted is not None]
+        for entry in working:
+            if entry.admitted is not None:
+                entry.admitted.label = f"{entry.place}.resource"
         admission.place(transaction, self.requester, admitted)
         written = admission.store(transaction, self.requester, admitted)
         rows = [_response(entry, transaction.now) for entry in self.entries]

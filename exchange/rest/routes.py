@@ -9,10 +9,10 @@ Routes are `def`: they run in the process's few threads, since psycopg2 blocks (
 from __future__ import annotations
 
 import logging
-import re
 from typing import Annotated, Final
 from urllib.parse import parse_qsl
 
+import msgspec
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
@@ -43,8 +43,14 @@ ROUTES: Final[tuple[tuple[str, str, Interaction], ...]] = (
 )
 """Method, path below the FHIR base, interaction. Open routes stand in `open_routes` and app."""
 
-_BATCH: Final = re.compile(rb'"type"\s*:\s*"batch"')
-"""A Bundle of type batch; the parse that follows refuses what only looks like one."""
+
+class _Kind(msgspec.Struct):
+    """The one element of a posted Bundle that says which act it is."""
+
+    type: str = ""
+
+
+_KIND: Final = msgspec.json.Decoder(_Kind)
 
 router: Final = APIRouter(prefix="/fhir")
 
@@ -53,6 +59,8 @@ async def bounded_body(request: Request) -> bytes:
     """The request's body. Raises: TooCostly - longer than the hub takes, told before it is read whole."""
     if request.method in ("GET", "HEAD", "DELETE"):
         return b""
+    if "authorization" not in request.headers and request.url.path.startswith(router.prefix):
+        return b""  # it will be refused: nothing of it needs to be read
     most = settings().max_body_bytes
     told = request.headers.get("content-length", "0")
     if told.isdigit() and int(told) > most:
@@ -94,18 +102,12 @@ def answer(request: Request, body: bytes, interaction: Interaction) -> Response:
         # 1. Who asks: nothing else is looked at before.
         told = headers.getlist("authorization")
         requester = spine.requester(told[0] if len(told) == 1 else "", asked)
-        # 2. What is asked.
-        parameters = request.path_params
-        if asked.interaction not in ("transaction", "batch") and not is_resource_type(asked.resource_type):
-            raise NotFound("there is no such resource type")
-        negotiation.require_bounded(request.url.query, asked.resource_id, asked.version_id)
-        negotiation.require_json_answer(headers, asked.query)
-        if request.url.path.endswith("/_search"):
-            negotiation.require_form(headers, body)
-        elif request.method in ("POST", "PUT"):
-            negotiation.require_json_body(headers)
-        if "operation" not in parameters and asked.resource_id.startswith("$"):
-            raise NotSupported("there is no such operation", "http.url")
+        # 2. Whether it can be asked so.
+        try:
+            _require_speakable(request, body, asked)
+        except Problem as problem:
+            spine.refuse(asked, requester, problem)
+            raise
         # 3. The act.
         done = spine.perform(asked, requester)
     except Problem as problem:
@@ -119,6 +121,20 @@ def answer(request: Request, body: bytes, interaction: Interaction) -> Response:
     )
 
 
+def _require_speakable(request: Request, body: bytes, asked: Asked) -> None:
+    """Hold a request against what this door speaks. Raises: the problem that it would be answered with."""
+    if asked.interaction not in ("transaction", "batch") and not is_resource_type(asked.resource_type):
+        raise NotFound("there is no such resource type")
+    negotiation.require_bounded(request.url.query, asked.resource_id, asked.version_id)
+    negotiation.require_json_answer(request.headers, asked.query)
+    if request.url.path.endswith("/_search"):
+        negotiation.require_form(request.headers, body)
+    elif request.method in ("POST", "PUT"):
+        negotiation.require_json_body(request.headers)
+    if not asked.operation and asked.resource_id.startswith("$"):
+        raise NotSupported("there is no such operation", "http.url")
+
+
 def _asked(request: Request, body: bytes, interaction: Interaction) -> Asked:
     headers, parameters = request.headers, request.path_params
     pairs = parse_qsl(request.url.query, keep_blank_values=True)
@@ -130,7 +146,7 @@ def _asked(request: Request, body: bytes, interaction: Interaction) -> Asked:
         form = body[: negotiation.MAX_QUERY_BYTES].decode("utf-8", "replace")
         described += f" {form}"
         pairs += parse_qsl(form, keep_blank_values=True)
-    if interaction == "transaction" and _BATCH.search(body):
+    if interaction == "transaction" and b'"batch"' in body and _is_batch(body):
         interaction = "batch"
     return Asked(
         interaction=interaction,
@@ -147,6 +163,14 @@ def _asked(request: Request, body: bytes, interaction: Interaction) -> Asked:
         request_id=negotiation.request_id(headers),
         described=described[: negotiation.MAX_QUERY_BYTES],
     )
+
+
+def _is_batch(body: bytes) -> bool:
+    """Whether a body is a Bundle of type batch; what cannot be read is refused later, as a transaction."""
+    try:
+        return _KIND.decode(body).type == "batch"
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return False
 
 
 for _method, _path, _interaction in ROUTES:

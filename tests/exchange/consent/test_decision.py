@@ -100,7 +100,7 @@ def test_every_part_of_an_act_must_be_covered(transaction):
 
 
 def test_a_permit_reads_the_scopes_types_alone(transaction, record):
-    permit = decide(transaction, a_requester(POST, "system/Observation.rs system/Patient.s"), READ)
+    permit = decide(transaction, a_requester(POST, "system/Observation.rs system/Patient.cu"), READ)
     assert permit.types == {"Observation"}
     assert permit.reads("Observation")
     assert not permit.reads("Patient")
