@@ -6,6 +6,7 @@ import gc
 import logging
 import sys
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 import anyio.to_thread
@@ -31,6 +32,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     anyio.to_thread.current_default_thread_limiter().total_tokens = settings().threads_per_worker
     hub = open_hub(settings())
     app.state.spine = hub.spine
+    app.state.threads = ThreadPoolExecutor(settings().threads_per_worker, thread_name_prefix="act")
     # What stands after the start stays: the collector looks at requests' garbage only, and less often.
     gc.collect()
     gc.freeze()
@@ -38,6 +40,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     try:
         yield
     finally:
+        app.state.threads.shutdown()
         hub.store.close()
 
 
@@ -46,13 +49,15 @@ def create_app() -> FastAPI:
     app = FastAPI(
         title="Chasqui",
         version=__version__,
-        lifespan=_lifespan, redirect_slashes=False,
+        lifespan=_lifespan,
+        redirect_slashes=False,
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
     )
     app.include_router(token.router)
     app.include_router(routes.router)
+    app.router.routes.extend(routes.fhir_routes())
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(404, _on_unknown)
     app.add_exception_handler(405, _on_method)

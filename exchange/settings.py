@@ -35,8 +35,8 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address that the hub listens on.")
     port: int = Field(8780, ge=1, le=65535, description="Port that the hub listens on.")
     public_url: str | None = Field(None, description="Base URL that clients see; default http://HOST:PORT.")
-    workers: int = Field(2, ge=1, le=64, description="Server processes.")
-    threads_per_worker: int = Field(2, ge=1, le=32, description="Requests that one process serves at a time.")
+    workers: int = Field(3, ge=1, le=64, description="Server processes: a few more than cores.")
+    threads_per_worker: int = Field(1, ge=1, le=32, description="Requests that one process serves at a time.")
 
     statement_timeout_ms: int = Field(15_000, ge=100, description="Longest SQL statement.")
     lock_timeout_ms: int = Field(5_000, ge=100, description="Longest wait for a row or advisory lock.")

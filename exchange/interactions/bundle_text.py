@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import Final
 
 import msgspec
@@ -24,6 +25,12 @@ NOTICE: Final = (
 """The same words in every answer about patients, whether anything is withheld or not."""
 
 
+@cache
+def fhir_url() -> str:
+    """The FHIR base, composed once a process: every entry states it."""
+    return settings().fhir_url
+
+
 def instant(microseconds: int) -> str:
     """A FHIR instant in UTC, with the microseconds that order versions."""
     whole, part = divmod(microseconds, 1_000_000)
@@ -32,7 +39,7 @@ def instant(microseconds: int) -> str:
 
 def entry(version: Version, mode: str) -> bytes:
     """One searchset entry."""
-    place = f"{settings().fhir_url}/{type_name(version.type_code)}/{version.resource_id}"
+    place = f"{fhir_url()}/{type_name(version.type_code)}/{version.resource_id}"
     return b'{"fullUrl":"%s","resource":%s,"search":{"mode":"%s"}}' % (
         place.encode(), version.text, mode.encode(),
     )  # fmt: skip

@@ -3,18 +3,21 @@
 Spec:    https://hl7.org/fhir/R4/http.html
 Leaves:  everything behind a request to perform.
 
-Routes are `def`: they run in the process's few threads, since psycopg2 blocks (docs/decisions/0003-blocking-calls.md).
+Acts run in the process's few threads, since psycopg2 blocks (docs/decisions/0003-blocking-calls.md).
 """
 
 from __future__ import annotations
 
 import logging
+from asyncio import get_running_loop
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Final
 from urllib.parse import parse_qsl
 
 import msgspec
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from exchange.fhir.definitions import is_resource_type
 from exchange.perform import Spine
@@ -52,14 +55,16 @@ class _Kind(msgspec.Struct):
 
 _KIND: Final = msgspec.json.Decoder(_Kind)
 
-router: Final = APIRouter(prefix="/fhir")
+FHIR_PATH: Final = "/fhir"
+
+router: Final = APIRouter(prefix=FHIR_PATH)
 
 
 async def bounded_body(request: Request) -> bytes:
     """The request's body. Raises: TooCostly - longer than the hub takes, told before it is read whole."""
     if request.method in ("GET", "HEAD", "DELETE"):
         return b""
-    if "authorization" not in request.headers and request.url.path.startswith(router.prefix):
+    if "authorization" not in request.headers and request.url.path.startswith(FHIR_PATH):
         return b""  # it will be refused: nothing of it needs to be read
     most = settings().max_body_bytes
     told = request.headers.get("content-length", "0")
@@ -84,13 +89,29 @@ def metadata(request: Request) -> Response:
     return Response(spine.capabilities(), media_type=FHIR_JSON)
 
 
-def _add(method: str, path: str, interaction: Interaction) -> None:
-    def route(request: Request, body: Body) -> Response:
-        return answer(request, body, interaction)
+def fhir_routes() -> list[Route]:
+    """The table as routes.
 
-    route.__name__ = f"{interaction}_{method.lower()}".replace("-", "_")
-    route.__doc__ = f"FHIR {interaction}."
-    router.add_api_route(path, route, methods=[method], tags=["fhir"], response_class=Response)
+    They are Starlette's own: FastAPI's parameters and dependencies, which these acts do not use, would cost a fifth of
+    a read.
+    """
+    return [
+        Route(FHIR_PATH + path, _endpoint(interaction), methods=[method], name=f"{interaction} {method}")
+        for method, path, interaction in ROUTES
+    ]
+
+
+def _endpoint(interaction: Interaction) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        try:
+            body = await bounded_body(request)
+        except Problem as problem:
+            return problem_response(problem)
+        # psycopg2 blocks: the act runs in one of the process's few threads.
+        threads = request.app.state.threads
+        return await get_running_loop().run_in_executor(threads, answer, request, body, interaction)
+
+    return endpoint
 
 
 def answer(request: Request, body: bytes, interaction: Interaction) -> Response:
@@ -171,7 +192,3 @@ def _is_batch(body: bytes) -> bool:
         return _KIND.decode(body).type == "batch"
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return False
-
-
-for _method, _path, _interaction in ROUTES:
-    _add(_method, _path, _interaction)

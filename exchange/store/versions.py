@@ -11,6 +11,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
+
 from exchange.crypto.envelope import associated_data, open_sealed, seal
 from exchange.fhir.definitions import type_code
 from exchange.permit import Permit
@@ -22,8 +24,7 @@ BEGINNING: Final = -(2**62)
 """`clinical_at` of a resource without a clinical date: last when the newest stand first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(msgspec.Struct, frozen=True):
     """One opened version. `text` is the resource's JSON exactly as it is answered; empty when deleted."""
 
     compartment: int

@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -151,9 +150,3 @@ def test_every_code_and_variable_is_documented():
         written |= set(re.findall(r"A-\d{3}", path.read_text("utf-8")))
     assert sorted(written - set(re.findall(r"A-\d{3}", docs))) == []
     assert sorted(name for name in ENVIRONMENT if name not in docs) == []
-
-
-def test_it_starts_small():
-    script = "import adapters.cli, resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
-    told = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
-    assert int(told.stdout) < 150_000

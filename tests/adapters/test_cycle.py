@@ -289,7 +289,7 @@ def test_a_hospital_may_leave_files(site, opened, hub):
     assert len(hub.of_type("Patient")) == 3
 
 
-SHARED = Path("/work/shared/data/hl7v2")
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "hl7v2"
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="messages of other projects are not on this machine")

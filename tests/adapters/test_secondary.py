@@ -19,7 +19,7 @@ from adapters.source_record import Mapped, Origin, Refused
 from tests.adapters.conftest import GOLDEN, ID_KEY, LIMA, RENIPRESS, as_fhir, check_golden, check_valid
 
 HOSPITAL = Hospital(Origin(RENIPRESS, RENIPRESS, "hl7v2", ID_KEY), LIMA, CodeMap())
-SHARED = Path("/work/shared/data/hl7v2")
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "hl7v2"
 AT = "2026-03-20T00:00:00Z"
 
 

@@ -18,7 +18,7 @@ from tests.adapters.conftest import GOLDEN, ID_KEY, LIMA, RENIPRESS, as_fhir, ch
 INSTITUTE = Institute(
     Origin(RENIPRESS, RENIPRESS, "ccda", ID_KEY), LIMA, CodeMap(), (IdentifierRule("hc", "2.25.99"),)
 )
-SHARED = Path("/work/shared/data/ccda")
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "ccda"
 DOCUMENT = (GOLDEN / "institute.xml").read_bytes()
 AT = "2026-03-20T00:00:00Z"
 

@@ -24,7 +24,7 @@ import msgspec
 from exchange.authentication.registration import Client, register
 from exchange.demo.bundles import patient_bundles
 from exchange.demo.client import FhirClient, make_client_key
-from exchange.demo.processes import Processes, command, wait_until_ready
+from exchange.demo.processes import Processes, command, require_free, wait_until_ready
 from exchange.demo.region import build_region
 from exchange.fhir import peru
 from exchange.hub import embedded, open_hub, prepare
@@ -83,6 +83,7 @@ class Bench:
     def measure(self) -> dict[str, float]:
         region = build_region(seed=7, people=self.people, reference_date=date(2026, 6, 30))
         organization = peru.organization_id(region.secondary.renipress)
+        require_free(self.port, "--port")
         began = time.monotonic()
         prepare(settings())
         hub = open_hub(settings())

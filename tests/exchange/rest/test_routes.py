@@ -73,8 +73,8 @@ def outcome(answer: httpx.Response, status: int) -> dict:
 
 
 def test_only_these_addresses_are_open():
-    assert all(isinstance(route, APIRoute) for route in ALL)
-    assert {route.path for route in ALL if "open" in route.tags} == OPEN
+    assert {route.path for route in ALL if isinstance(route, APIRoute)} == OPEN
+    assert all("open" in route.tags for route in ALL if isinstance(route, APIRoute))
     assert len(ROUTES) >= 12
 
 
