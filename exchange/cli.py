@@ -39,7 +39,7 @@ keys = typer.Typer(help="The state of the hub's keys.", no_args_is_help=True)
 app.add_typer(clients, name="clients")
 app.add_typer(audit, name="audit")
 app.add_typer(keys, name="keys")
-out = Console(soft_wrap=True)
+out = Console(soft_wrap=True, markup=False)
 CANNOT_WORK = 3
 
 
