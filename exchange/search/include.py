@@ -24,26 +24,32 @@ from exchange.store.visibility import visible
 
 MOST_INCLUDED: Final = 1_000
 
+# Each has an order of its own: without one, the plan's order could tell how much was left out.
+
 FORWARD: Final = """
 SELECT {columns} FROM unnest(%(types)s::smallint[], %(ids)s::text[]) AS asked(type, id)
 JOIN resource r ON r.id = asked.id AND r.type = asked.type
-WHERE NOT r.is_deleted AND {where} LIMIT %(limit)s"""
+WHERE NOT r.is_deleted AND {where}
+ORDER BY r.compartment, r.type, r.clinical_at DESC, r.id LIMIT %(limit)s"""
 
 REVERSE: Final = """
 SELECT {columns} FROM resource r
 WHERE r.compartment = ANY(%(places)s::bigint[]) AND r.type = %(type)s AND r.tokens && %(hashes)s::bigint[]
-  AND NOT r.is_deleted AND {where} LIMIT %(limit)s"""
+  AND NOT r.is_deleted AND {where}
+ORDER BY r.compartment, r.type, r.clinical_at DESC, r.id LIMIT %(limit)s"""
 
 REVERSE_DIRECTORY: Final = """
 SELECT {columns} FROM (
   SELECT DISTINCT t.compartment FROM token_entry t WHERE t.hash = ANY(%(hashes)s::bigint[])) t
 JOIN resource r ON r.compartment = t.compartment AND r.type = %(type)s
 WHERE r.tokens && %(hashes)s::bigint[]
-  AND NOT r.is_deleted AND {where} LIMIT %(limit)s"""
+  AND NOT r.is_deleted AND {where}
+ORDER BY r.compartment, r.type, r.clinical_at DESC, r.id LIMIT %(limit)s"""
 
 REVERSE_UNINDEXED: Final = """
 SELECT {columns} FROM resource r
-WHERE r.type = %(type)s AND r.tokens && %(hashes)s::bigint[] AND NOT r.is_deleted AND {where} LIMIT %(limit)s"""
+WHERE r.type = %(type)s AND r.tokens && %(hashes)s::bigint[] AND NOT r.is_deleted AND {where}
+ORDER BY r.compartment, r.type, r.clinical_at DESC, r.id LIMIT %(limit)s"""
 
 
 def included(
