@@ -11,7 +11,7 @@ from exchange.audit.chain import Frontier, commitment, leaf_hash, row_text
 from exchange.audit.checkpoint import Checkpoint, sign
 from exchange.audit.verify import verify_log
 from exchange.settings import settings
-from tests.passage.world import patient_of
+from tests.passage.world import patient_of, seal_all
 from tests.sample.observation import an_observation
 from tests.sample.requester import POST
 
@@ -22,12 +22,12 @@ ROW = "e.compartment, e.custodian, e.last_updated, e.id, e.clinical_at, e.tokens
 def world(empty):
     """A log of 14 events under three signed heads."""
     empty.post.store(patient_of(POST, 1), patient_of(POST, 2))
-    empty.spine.seal_audit_log()
+    seal_all(empty)
     empty.post.store(*(an_observation(f"posta-o{n}", f"posta-p{1 + n % 2}") for n in range(6)))
-    empty.spine.seal_audit_log()
+    seal_all(empty)
     for _ in range(6):
         empty.hospital.get("Patient/posta-p1")
-    empty.spine.seal_audit_log()
+    seal_all(empty)
     assert verify(empty).findings == []
     return empty
 
@@ -277,7 +277,7 @@ def test_the_newest_head_taken_away(world):
 def test_sealing_after_the_attack_does_not_heal_it(world):
     change(world, f"DELETE FROM audit_event WHERE id = {at(6)}")
     world.hospital.get("Patient/posta-p1")
-    world.spine.seal_audit_log()
+    seal_all(world)
     assert len(verify(world).findings) == 1
 
 

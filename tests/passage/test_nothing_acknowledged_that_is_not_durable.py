@@ -14,7 +14,7 @@ from exchange.embedded import EmbeddedPostgres
 from exchange.settings import settings
 from exchange.store.hub import open_store, prepare_keys
 from exchange.store.migrate import migrate
-from tests.passage.world import World, a_world, entry, patient_of
+from tests.passage.world import World, a_world, entry, patient_of, seal_all
 from tests.sample.observation import an_observation
 from tests.sample.requester import POST
 
@@ -157,7 +157,7 @@ def test_what_was_acknowledged_stands_after_a_crash(cluster):
     assert len(acknowledged) >= 40
     for number in acknowledged:
         assert world.post.get(f"Observation/posta-o{number}").status == 200, number
-    world.spine.seal_audit_log()
+    seal_all(world)
     with store.transaction() as transaction:
         from exchange.audit.verify import verify_log
 

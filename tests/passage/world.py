@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
@@ -269,3 +270,19 @@ def entry(
     if full_url:
         made["fullUrl"] = full_url
     return made
+
+
+def seal_all(world) -> None:
+    """Seal until every event has its place: a transaction of any database of the server may hold the newest back."""
+    deadline = time.monotonic() + 30
+    while True:
+        world.spine.seal_audit_log()
+        with world.sql() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM audit_event e WHERE NOT EXISTS"
+                " (SELECT 1 FROM audit_leaf l WHERE l.id = e.id AND l.compartment = e.compartment)"
+            )
+            if cursor.fetchone()[0] == 0:
+                return
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
