@@ -22,6 +22,7 @@ from typing import Any, Final
 from rich.console import Console
 
 from exchange.authentication.registration import Client, register
+from exchange.demo.answers import by_source, consent, matches
 from exchange.demo.bundles import organizations
 from exchange.demo.ccda import write_documents
 from exchange.demo.client import FhirClient, make_client_key
@@ -44,8 +45,6 @@ PROGRESS_SECONDS: Final = 3
 ASKING_SCOPE: Final = "system/*.rs"
 AUDIT_SCOPE: Final = "system/AuditEvent.rs system/Organization.crus"
 FILING_SCOPE: Final = "system/Consent.crus system/Patient.rs"
-CONSENT_SCOPE_SYSTEM: Final = "http://terminology.hl7.org/CodeSystem/consentscope"
-ACT_REASON: Final = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +280,7 @@ class Demonstration:
         desk = self._client("desk-primary", FILING_SCOPE)
         hospital = self._client("regional-hospital", ASKING_SCOPE)
         identifier = f"{peru.DNI_SYSTEM}|{self._dni()}"
-        own = _resources(desk.request("GET", "Patient", parameters=[("identifier", identifier)]).json())
+        own = matches(desk.request("GET", "Patient", parameters=[("identifier", identifier)]).json())
         if len(own) != 1:
             raise Unavailable("the primary post does not hold the demonstration's person")
         consent_id = f"desk{self.sites[0].name}-demonstration"
@@ -299,12 +298,12 @@ class Demonstration:
                 found: dict[str, Any] = answer.json()
                 return found
 
-            patients = _resources(ask("Patient", identifier=identifier))
+            patients = matches(ask("Patient", identifier=identifier))
             if not patients:
-                return {"patients": [], "history": _resources(ask(f"Patient/{own[0]['id']}/$everything"))}
+                return {"patients": [], "history": matches(ask(f"Patient/{own[0]['id']}/$everything"))}
             return {
                 "patients": patients,
-                "history": _resources(ask(f"Patient/{patients[0]['id']}/$everything")),
+                "history": matches(ask(f"Patient/{patients[0]['id']}/$everything")),
             }
 
         file("inactive")
@@ -323,7 +322,7 @@ class Demonstration:
         )
         history = answers["permitted"]["history"]
         out.print(f"    with a Consent: {len(history)} resources of one person")
-        for source, counts in sorted(_by_source(history).items()):
+        for source, counts in sorted(by_source(history).items()):
             kinds = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
             out.print(f"      {source}: {kinds}")
         out.print("    the audit trail of these requests:")
@@ -347,7 +346,7 @@ class Demonstration:
         wanted = set(requests)
         return [
             event
-            for event in _resources(found.json())
+            for event in matches(found.json())
             if wanted
             & {e.get("what", {}).get("identifier", {}).get("value", "") for e in event.get("entity", ())}
         ]
@@ -412,46 +411,3 @@ class Demonstration:
         if site.name == "secondary":
             return environment | {"ADAPTER_MLLP_PORT": str(self.mllp_port)}
         return environment | {"ADAPTER_SOURCE_FOLDER": str(self._source(site.name))}
-
-
-def consent(consent_id: str, patient_id: str, renipress: str, status: str) -> dict[str, Any]:
-    """A Consent that lets one facility see the shared history, for treatment."""
-    return {
-        "resourceType": "Consent",
-        "id": consent_id,
-        "status": status,
-        "scope": {"coding": [{"system": CONSENT_SCOPE_SYSTEM, "code": "patient-privacy"}]},
-        "category": [{"coding": [{"system": peru.LOINC_SYSTEM, "code": "59284-0"}]}],
-        "patient": {"reference": f"Patient/{patient_id}"},
-        "dateTime": "2026-06-01",
-        "policy": [{"uri": "urn:chasqui:policy:la-libertad"}],
-        "provision": {
-            "type": "permit",
-            "period": {"start": "2026-06-01"},
-            "actor": [
-                {
-                    "role": {"coding": [{
-                        "system": "http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "code": "IRCP"}]},
-                    "reference": {"reference": f"Organization/{peru.organization_id(renipress)}"},
-                }
-            ],
-            "purpose": [{"system": ACT_REASON, "code": "TREAT"}],
-        },
-    }  # fmt: skip
-
-
-def _resources(bundle: dict[str, Any]) -> list[dict[str, Any]]:
-    """The matches of a searchset; none in anything else."""
-    return [
-        entry["resource"]
-        for entry in bundle.get("entry", ())
-        if entry.get("search", {}).get("mode") == "match"
-    ]
-
-
-def _by_source(resources: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
-    counted: dict[str, dict[str, int]] = {}
-    for resource in resources:
-        source = counted.setdefault(resource.get("meta", {}).get("source", "?"), {})
-        source[resource["resourceType"]] = source.get(resource["resourceType"], 0) + 1
-    return counted
