@@ -189,7 +189,10 @@ def _act(request: Request, requester: Requester) -> Act:
         if made is None:
             raise NotSupported("there is no such operation", "http.url")
         return made(request, requester)
-    return ACTS[request.interaction](request, requester)
+    act = ACTS.get(request.interaction)
+    if act is None:
+        raise NotSupported(f"this hub has no {request.interaction}", "http.url")
+    return act(request, requester)
 
 
 def _entry_request(entry: Entry, outer: Request) -> Request:

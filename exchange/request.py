@@ -12,8 +12,8 @@ from typing import Any, Literal
 from exchange.problems import Problem
 
 Interaction = Literal[
-    "capabilities", "read", "vread", "update", "delete", "create", "history-instance",
-    "search-type", "transaction", "batch", "operation",
+    "capabilities", "read", "vread", "update", "patch", "delete", "create", "history-instance",
+    "history-type", "history-system", "search-type", "search-system", "transaction", "batch", "operation",
 ]  # fmt: skip
 
 Outcome = Literal["ok", "created", "updated", "unchanged", "deleted", "not-modified"]
@@ -23,7 +23,9 @@ Outcome = Literal["ok", "created", "updated", "unchanged", "deleted", "not-modif
 class Request:
     """What is asked. `query` keeps order and repetition; `body` is the text as it came.
 
-    `resource` stands in for `body` where the text has been parsed already (entries of a bundle).
+    `resource` stands in for `body` where the text has been parsed already (entries of a bundle). `content_type` is the
+    body's, without parameters and in small letters. A conditional update, patch or delete has criteria in `query` and
+    no `resource_id`. `compartment` is the (type, id) whose compartment a search stays in.
     """
 
     interaction: Interaction
@@ -31,12 +33,15 @@ class Request:
     resource_id: str = ""
     version_id: str = ""
     operation: str = ""
+    compartment: tuple[str, str] | None = None
     query: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
+    content_type: str = ""
     resource: dict[str, Any] | None = None
     if_match: str | None = None
     if_none_match: str | None = None
     if_none_exist: str | None = None
+    if_modified_since: str | None = None
     is_lenient: bool = False
     request_id: str = ""
     described: str = ""

@@ -28,18 +28,34 @@ from exchange.rest.outcome import FHIR_JSON, answer_response, problem_response
 from exchange.settings import settings
 
 ROUTES: Final[tuple[tuple[str, str, Interaction], ...]] = (
-    ("GET", "/{resource_type}/{resource_id}", "read"),
-    ("HEAD", "/{resource_type}/{resource_id}", "read"),
-    ("GET", "/{resource_type}/{resource_id}/_history/{version_id}", "vread"),
-    ("PUT", "/{resource_type}/{resource_id}", "update"),
-    ("DELETE", "/{resource_type}/{resource_id}", "delete"),
-    ("POST", "/{resource_type}", "create"),
-    ("GET", "/{resource_type}", "search-type"),
-    ("HEAD", "/{resource_type}", "search-type"),
+    ("GET", "/${operation}", "operation"),
+    ("POST", "/${operation}", "operation"),
+    ("GET", "/_history", "history-system"),
+    ("GET", "", "search-system"),
+    ("POST", "/_search", "search-system"),
+    ("POST", "", "transaction"),
+    ("GET", "/{resource_type}/${operation}", "operation"),
+    ("POST", "/{resource_type}/${operation}", "operation"),
+    ("GET", "/{resource_type}/_history", "history-type"),
     ("POST", "/{resource_type}/_search", "search-type"),
+    ("GET", "/{resource_type}/{resource_id}", "read"),
+    ("PUT", "/{resource_type}/{resource_id}", "update"),
+    ("PATCH", "/{resource_type}/{resource_id}", "patch"),
+    ("DELETE", "/{resource_type}/{resource_id}", "delete"),
+    ("GET", "/{resource_type}", "search-type"),
+    ("POST", "/{resource_type}", "create"),
+    ("PUT", "/{resource_type}", "update"),
+    ("PATCH", "/{resource_type}", "patch"),
+    ("DELETE", "/{resource_type}", "delete"),
+    ("GET", "/{resource_type}/{resource_id}/_history/{version_id}/${operation}", "operation"),
+    ("POST", "/{resource_type}/{resource_id}/_history/{version_id}/${operation}", "operation"),
+    ("GET", "/{resource_type}/{resource_id}/_history/{version_id}", "vread"),
     ("GET", "/{resource_type}/{resource_id}/_history", "history-instance"),
     ("GET", "/{resource_type}/{resource_id}/${operation}", "operation"),
-    ("POST", "", "transaction"),
+    ("POST", "/{resource_type}/{resource_id}/${operation}", "operation"),
+    ("GET", "/{compartment_type}/{compartment_id}/*", "search-system"),
+    ("GET", "/{compartment_type}/{compartment_id}/{resource_type}", "search-type"),
+    ("POST", "/{compartment_type}/{compartment_id}/{resource_type}/_search", "search-type"),
 )
 """Method, path below the FHIR base, interaction. Open routes stand in `open_routes` and app."""
 
@@ -141,7 +157,9 @@ def answer(request: Request, body: bytes, interaction: Interaction) -> Response:
 
 def _require_speakable(request: Request, body: bytes, asked: Asked) -> None:
     """Hold a request against what this door speaks. Raises: the problem that it would be answered with."""
-    if asked.interaction not in ("transaction", "batch") and not is_resource_type(asked.resource_type):
+    named = [asked.resource_type] if asked.resource_type else []
+    named += [asked.compartment[0]] if asked.compartment else []
+    if not all(is_resource_type(each) for each in named):
         raise NotFound("there is no such resource type")
     negotiation.require_bounded(request.url.query, asked.resource_id, asked.version_id)
     negotiation.require_json_answer(request.headers, asked.query)
@@ -172,11 +190,18 @@ def _asked(request: Request, body: bytes, interaction: Interaction) -> Asked:
         resource_id=parameters.get("resource_id", ""),
         version_id=parameters.get("version_id", ""),
         operation=parameters.get("operation", ""),
+        compartment=(
+            (parameters["compartment_type"], parameters["compartment_id"])
+            if "compartment_type" in parameters
+            else None
+        ),
         query=tuple(pairs),
         body=body,
+        content_type=headers.get("content-type", "").split(";")[0].strip().lower(),
         if_match=headers.get("if-match"),
         if_none_match=headers.get("if-none-match"),
         if_none_exist=headers.get("if-none-exist"),
+        if_modified_since=headers.get("if-modified-since"),
         is_lenient=negotiation.is_lenient(headers),
         request_id=negotiation.request_id(headers),
         described=described[: negotiation.MAX_QUERY_BYTES],
