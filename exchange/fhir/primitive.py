@@ -22,7 +22,8 @@ Test: TypeAlias = Callable[[Any], bool]
 
 MAX_STRING: Final = 1024 * 1024
 _LARGEST_INTEGER: Final = 2**31 - 1
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+"""What a FHIR string may not hold, or XML has no way to write."""
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 _SPACE: Final = re.compile(r"[ \t\r\n]+")
 _LAST_SAFE_DAY: Final = "28"
@@ -57,7 +58,9 @@ def _xhtml(value: Any) -> bool:
 
 def _pattern(pattern: str) -> Test:
     matches = re.compile(pattern, re.ASCII).fullmatch
-    return lambda value: type(value) is str and value != "" and matches(value) is not None
+    return lambda value: (
+        type(value) is str and value != "" and matches(value) is not None and _CONTROL.search(value) is None
+    )
 
 
 def _calendar(pattern: str) -> Test:

@@ -83,6 +83,11 @@ def parse(text: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH
     return resource
 
 
+def load(text: bytes) -> Any:
+    """Read JSON text that this hub stored or wrote itself: no bound is held against it. Raises: Malformed."""
+    return _decoded(text)
+
+
 def dump(resource: dict[str, Any]) -> bytes:
     """Write a resource as JSON text, properties in their order, decimals with their digits."""
     return _encoder.encode(resource)
