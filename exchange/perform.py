@@ -36,6 +36,7 @@ from exchange.operations.everything import Everything
 from exchange.problems import Conflict, Denied, NotSupported, Problem, Unauthenticated, Unavailable
 from exchange.request import Answer, Interaction, Request
 from exchange.requester import Requester
+from exchange.store.canonical import record_canonicals
 from exchange.store.session import RETRIED, Store, Transaction
 
 LOG: Final = logging.getLogger("exchange.perform")
@@ -108,9 +109,10 @@ class Spine:
                 raise
             # 3. Hold the answer against the permit.
             enforce(permit, answer)
-            # 4. What a new Consent says counts from this transaction on.
+            # 4. What a new Consent or conformance resource says counts from this transaction on.
             if answer.written:
                 record_rules(transaction, requester, answer.written)
+                record_canonicals(transaction, answer.written)
             # 5. Audit and commit, in one round trip.
             append_and_commit(transaction, request, requester, answer.touched, permit.reason)
         return answer

@@ -193,3 +193,20 @@ def patient_compartment() -> Mapping[str, tuple[str, ...]]:
     """CompartmentDefinition/patient: resource type to the parameters that place it there."""
     rows: dict[str, list[str]] = _table("patient_compartment.json")
     return MappingProxyType({name: tuple(parameters) for name, parameters in rows.items()})
+
+
+@cache
+def official_code_systems() -> Mapping[str, list[Any]]:
+    """Code systems that FHIR R4 defines: url to [version, name, is case sensitive, concepts].
+
+    A concept is [code, display, parents, flags], what is empty at the end left out; flags: 1 inactive, 2 abstract.
+    """
+    rows: dict[str, list[Any]] = _table("code_systems.json")
+    return MappingProxyType(rows)
+
+
+@cache
+def official_value_set_rules() -> Mapping[str, list[Any]]:
+    """Value sets that FHIR R4 defines: url to [version, name, includes, excludes]."""
+    rows: dict[str, list[Any]] = _table("value_set_rules.json")
+    return MappingProxyType(rows)

@@ -1,0 +1,1 @@
+"""Codes and what they mean: code systems, value sets, concept maps - FHIR's own, stored resources, catalogues."""
