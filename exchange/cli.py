@@ -39,6 +39,8 @@ keys = typer.Typer(help="The state of the hub's keys.", no_args_is_help=True)
 app.add_typer(clients, name="clients")
 app.add_typer(audit, name="audit")
 app.add_typer(keys, name="keys")
+terminology = typer.Typer(help="The code systems that this site brings.", no_args_is_help=True)
+app.add_typer(terminology, name="terminology")
 out = Console(soft_wrap=True, markup=False)
 CANNOT_WORK = 3
 
@@ -231,6 +233,42 @@ def seal() -> None:
     """Give committed events their places in the Merkle tree now, and sign its head."""
     sealed = _hub().spine.seal_audit_log()
     out.print(f"placed {sealed.placed} events; the log holds {sealed.size}")
+
+
+@terminology.command("load")
+def load_catalogue(
+    kind: Annotated[str, typer.Argument(help="One of: cie-10, cpms, loinc, ucum.")],
+    file: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="The file as its publisher gives it.")
+    ],
+    version: Annotated[str, typer.Option(help="The catalogue's version, such as 2024.")] = "",
+) -> None:
+    """Load a code system, and make it the one that searches and value sets use."""
+    from exchange.terminology import catalogue
+    from exchange.terminology.catalogue_files import READERS, read_catalogue
+
+    if kind not in READERS:
+        out.print("The kinds of catalogue are: " + ", ".join(READERS))
+        raise typer.Exit(2)
+    found = read_catalogue(kind, file, version)
+    changed: list[bool] = []
+    _hub().spine.operate(
+        f"terminology load {kind} {found.version}", lambda tx: changed.append(catalogue.load(tx, found))
+    )
+    told = "loaded" if changed[0] else "loaded before"
+    out.print(f"{told}: {len(found.concepts)} concepts of {found.url}, version {found.version}")
+
+
+@terminology.command("list")
+def list_catalogues() -> None:
+    """List the code systems that were loaded."""
+    from exchange.terminology import catalogue
+
+    table = Table("code system", "version", "name", "concepts", "in use")
+    with _hub().store.transaction() as transaction:
+        for url, version, name, concepts, is_current, _ in catalogue.loaded(transaction):
+            table.add_row(url, version, name, str(concepts), "yes" if is_current else "no")
+    out.print(table)
 
 
 @keys.command("status")

@@ -32,6 +32,11 @@ from exchange.interactions.search import Search
 from exchange.interactions.transaction import Entry, TransactionBundle, batch_entries
 from exchange.interactions.update import Delete, Update
 from exchange.interactions.vread import VersionRead
+from exchange.operations.expand import Expand
+from exchange.operations.lookup import Lookup
+from exchange.operations.subsumes import Subsumes
+from exchange.operations.translate import Translate
+from exchange.operations.validate_code import ValidateCode
 from exchange.operations.everything import Everything
 from exchange.problems import Conflict, Denied, NotSupported, Problem, Unauthenticated, Unavailable
 from exchange.request import Answer, Interaction, Request
@@ -52,7 +57,13 @@ ACTS: Final[dict[str, Callable[[Request, Requester], Act]]] = {
     "search-type": Search,
     "transaction": TransactionBundle,
 }
-OPERATIONS: Final[dict[str, Callable[[Request, Requester], Act]]] = {"everything": Everything}
+OPERATIONS: Final[dict[str, Callable[[Request, Requester], Act]]] = {"everything": Everything,
+    "expand": Expand,
+    "lookup": Lookup,
+    "subsumes": Subsumes,
+    "translate": Translate,
+    "validate-code": ValidateCode,
+}
 
 
 class Spine:

@@ -59,6 +59,8 @@ WITH RECURSIVE reached(code, level) AS (
 SELECT DISTINCT code FROM reached LIMIT %(limit)s"""
 UNDER: Final = REACH.format(following="c.code", joined="c.parent = reached.code")
 OVER: Final = REACH.format(following="c.parent", joined="c.code = reached.code")
+CHILDREN: Final = """
+SELECT code FROM code_system_concept WHERE catalogue = %(number)s AND parent = %(code)s ORDER BY code LIMIT %(limit)s"""
 SLICE: Final = f"""
 SELECT {_COLUMNS} FROM code_system_concept
 WHERE catalogue = %(number)s AND code > %(after)s ORDER BY code LIMIT %(limit)s"""  # noqa: S608
@@ -115,6 +117,11 @@ class CatalogueSystem:
         """A code and everything over it."""
         return self._reach(OVER, code)
 
+    def children(self, code: str) -> list[str]:
+        """The codes directly under a code."""
+        told = {"number": self._number, "code": code, "limit": MOST_CODES}
+        return [row[0] for row in self._transaction.rows(CHILDREN, told)]
+
     def select(self, name: str, operator: str, value: str, named: str) -> list[Concept]:
         """The concepts that a filter lets through, slice by slice. Raises: NotSupported, TooCostly."""
         if operator in ("is-a", "descendent-of") and name in ("concept", "code"):
@@ -157,6 +164,7 @@ def load(transaction: Transaction, catalogue: NewCatalogue) -> bool:
     """
     if not 0 < len(catalogue.concepts) <= MOST_CONCEPTS:
         raise NotSupported(f"a catalogue has 1 to {MOST_CONCEPTS} concepts")
+    transaction.run("SET LOCAL statement_timeout = 600000")  # an operator waits longer than a request does
     number = transaction.rows(NUMBER)[0][0]
     known = transaction.rows(KNOWN, {"url": catalogue.url, "version": catalogue.version})
     if known and known[0][1] == catalogue.digest:

@@ -77,6 +77,10 @@ class CodeSystem(Protocol):
         """A code and everything over it."""
         ...
 
+    def children(self, code: str) -> list[str]:
+        """The codes directly under a code."""
+        ...
+
     def select(self, name: str, operator: str, value: str, named: str) -> list[Concept]:
         """The concepts that a filter lets through. Raises: NotSupported, TooCostly."""
         ...
@@ -119,6 +123,10 @@ class MemorySystem:
     def above(self, code: str) -> frozenset[str]:
         """A code and everything over it."""
         return self._reach(code, lambda each: self.concepts[each].parents if each in self.concepts else ())
+
+    def children(self, code: str) -> list[str]:
+        """The codes directly under a code."""
+        return self._children.get(self._folded(code), [])
 
     def select(self, name: str, operator: str, value: str, named: str) -> list[Concept]:
         """The concepts that a filter lets through."""

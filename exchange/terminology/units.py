@@ -53,6 +53,10 @@ class UnitSystem:
         """Units have no hierarchy."""
         return frozenset({code})
 
+    def children(self, code: str) -> list[str]:  # noqa: ARG002 - every system has this question
+        """Units have no hierarchy."""
+        return []
+
     def select(self, name: str, operator: str, value: str, named: str) -> list[Concept]:
         """What a filter lets through of the units that have names. Raises: NotSupported."""
         if self._catalogue is None or name == "canonical":
@@ -77,4 +81,4 @@ def _parser() -> Any:
     # Building the grammar takes a second, and few requests ask for a unit.
     from ucumvert import get_ucum_parser  # noqa: PLC0415
 
-    return get_ucum_parser()
+    return get_ucum_parser()  # type: ignore[no-untyped-call]

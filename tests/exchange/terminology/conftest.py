@@ -47,6 +47,9 @@ def a_value_set(
 
 @pytest.fixture
 def world(empty):
-    """A hub that knows the colours."""
+    """A hub that knows the colours, and no catalogue."""
+    with empty.sql() as cursor:
+        for table in ("code_system_catalogue", "code_system_concept", "canonical_resource"):
+            cursor.execute(f"DELETE FROM {table}")
     empty.post.store(a_code_system())
     return empty
