@@ -9,8 +9,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from psycopg2 import Error as DatabaseError
@@ -23,24 +22,28 @@ from exchange.authentication.bearer_token import BearerTokens, InvalidScope, Iss
 from exchange.consent.decision import decide
 from exchange.consent.enforcement import enforce
 from exchange.consent.rules_store import record_rules
+from exchange.fhir.datatype import date_range
 from exchange.interactions.act import Act
 from exchange.interactions.capabilities import capability_statement
 from exchange.interactions.create import Create
+from exchange.interactions.entry import entries_of
 from exchange.interactions.history import History
+from exchange.interactions.patch import Patch
 from exchange.interactions.read import Read
 from exchange.interactions.search import Search
-from exchange.interactions.transaction import Entry, TransactionBundle, batch_entries
+from exchange.interactions.transaction import TransactionBundle
 from exchange.interactions.update import Delete, Update
 from exchange.interactions.vread import VersionRead
+from exchange.operations.everything import Everything
 from exchange.operations.expand import Expand
 from exchange.operations.lookup import Lookup
 from exchange.operations.subsumes import Subsumes
 from exchange.operations.translate import Translate
 from exchange.operations.validate_code import ValidateCode
-from exchange.operations.everything import Everything
-from exchange.problems import Conflict, Denied, NotSupported, Problem, Unauthenticated, Unavailable
-from exchange.request import Answer, Interaction, Request
+from exchange.problems import Conflict, Denied, Malformed, NotSupported, Problem, Unauthenticated, Unavailable
+from exchange.request import WRITES, Answer, Need, Request
 from exchange.requester import Requester
+from exchange.settings import settings
 from exchange.store.canonical import record_canonicals
 from exchange.store.session import RETRIED, Store, Transaction
 
@@ -51,13 +54,17 @@ ACTS: Final[dict[str, Callable[[Request, Requester], Act]]] = {
     "read": Read,
     "vread": VersionRead,
     "update": Update,
+    "patch": Patch,
     "delete": Delete,
     "create": Create,
     "history-instance": History,
+    "history-type": History,
+    "history-system": History,
     "search-type": Search,
     "transaction": TransactionBundle,
 }
-OPERATIONS: Final[dict[str, Callable[[Request, Requester], Act]]] = {"everything": Everything,
+OPERATIONS: Final[dict[str, Callable[[Request, Requester], Act]]] = {
+    "everything": Everything,
     "expand": Expand,
     "lookup": Lookup,
     "subsumes": Subsumes,
@@ -124,26 +131,64 @@ class Spine:
             if answer.written:
                 record_rules(transaction, requester, answer.written)
                 record_canonicals(transaction, answer.written)
-            # 5. Audit and commit, in one round trip.
+            # 5. What a transaction reads, each entry decided alone, after what it wrote.
+            for number, read in answer.reads:
+                found = self._read_within(transaction, read, requester)
+                answer.entries[number] = found
+                answer.touched += found.touched
+            # 6. Audit and commit, in one round trip.
             append_and_commit(transaction, request, requester, answer.touched, permit.reason)
-        return answer
+        # 7. What is left of the body comes later: no connection waits for a slow client.
+        if answer.pieces is not None:
+            answer.stream = self._streamed(answer.body, answer.pieces, requester, act.need)
+            answer.body = b""
+        return _without_unwanted_bodies(answer, request)
+
+    def _read_within(self, transaction: Transaction, request: Request, requester: Requester) -> Answer:
+        """One entry of a transaction that reads."""
+        act = _act(request, requester)
+        permit = decide(transaction, requester, act.need)
+        answer = act.run(transaction, permit)
+        enforce(permit, answer)
+        while answer.pieces is not None and (piece := answer.pieces(transaction, permit)) is not None:
+            enforce(permit, piece)
+            answer.body += piece.body
+        return _conditional(answer, request)
+
+    def _streamed(
+        self, first: bytes, pieces: Callable[..., Answer | None], requester: Requester, need: Need
+    ) -> Iterator[bytes]:
+        """A body in parts: each decided anew, in a transaction of its own that reads and ends before it is sent."""
+        yield first
+        while True:
+            with self._store.transaction() as transaction:
+                permit = decide(transaction, requester, need)
+                piece = pieces(transaction, permit)
+                if piece is None:
+                    return
+                enforce(permit, piece)
+            yield piece.body
 
     def _batch(self, request: Request, requester: Requester) -> Answer:
         """batch: each entry an act of its own, decided and audited alone.
 
-        Spec: https://hl7.org/fhir/R4/http.html#batch
+        Spec: https://hl7.org/fhir/R4/http.html#brules
         """
         entries: list[Answer | Problem] = []
-        for entry in batch_entries(request.body):
+        for entry in entries_of(request, "batch"):
             if isinstance(entry, Problem):
                 self.refuse(request, requester, entry)
                 entries.append(entry)
                 continue
             try:
-                entries.append(self.perform(_entry_request(entry, request), requester))
+                done = self.perform(entry.request, requester)
             except Problem as problem:
                 entries.append(problem)
-        return Answer(entries=entries)
+                continue
+            if done.stream is not None:
+                done.body, done.stream = b"".join(done.stream), None
+            entries.append(_conditional(done, entry.request))
+        return _without_unwanted_bodies(Answer(bundle="batch-response", entries=entries), request)
 
     def capabilities(self) -> bytes:
         """The CapabilityStatement: open to everybody."""
@@ -208,23 +253,35 @@ def _act(request: Request, requester: Requester) -> Act:
     return act(request, requester)
 
 
-def _entry_request(entry: Entry, outer: Request) -> Request:
-    """The request that one batch entry stands for."""
-    kinds: dict[str, Interaction] = {"POST": "create", "PUT": "update", "DELETE": "delete"}
-    reading: Interaction = "read" if entry.resource_id else "search-type"
-    return replace(
-        outer,
-        body=b"",
-        interaction=reading if entry.method == "GET" else kinds.get(entry.method, "operation"),
-        resource_type=entry.resource_type,
-        resource_id=entry.resource_id,
-        resource=entry.resource,
-        query=entry.query,
-        if_match=entry.if_match,
-        if_none_match=entry.if_none_match,
-        if_none_exist=entry.if_none_exist,
-        described=f"{outer.described} [{entry.number}] {entry.method} {entry.resource_type}",
-    )
+def _conditional(answer: Answer, request: Request) -> Answer:
+    """An entry that reads, held against ifNoneMatch and ifModifiedSince: what the caller has is not sent again.
+
+    Spec: https://hl7.org/fhir/R4/http.html#cread
+    """
+    if request.interaction not in ("read", "vread") or answer.outcome != "ok":
+        return answer
+    told, since = request.if_none_match, request.if_modified_since
+    if told is not None:
+        is_known = f'"{answer.version_id}"' in told or told.strip() == "*"
+    elif since is not None:
+        try:
+            is_known = answer.last_updated <= date_range(since, settings().zone)[1]
+        except ValueError:
+            raise Malformed("ifModifiedSince is an instant", "request.ifModifiedSince") from None
+    else:
+        is_known = False
+    if is_known:
+        answer.outcome, answer.body = "not-modified", b""
+    return answer
+
+
+def _without_unwanted_bodies(answer: Answer, request: Request) -> Answer:
+    """A bundle's entries that wrote show what they stored only where the caller prefers it."""
+    if answer.bundle and request.prefer != "representation":
+        for each in answer.entries:
+            if isinstance(each, Answer) and each.outcome in WRITES:
+                each.body = b""
+    return answer
 
 
 __all__ = ["ASSERTION_ALGORITHMS", "ASSERTION_TYPE", "Spine"]

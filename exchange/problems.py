@@ -64,6 +64,10 @@ class NotSupported(Problem):
     code = "not-supported"
 
 
+class WrongMethod(NotSupported):
+    """An act that changes something, asked for by a method that may change nothing (405)."""
+
+
 class TooCostly(Problem):
     """The request exceeds a bound on size, depth, matches or time (413 for bodies, 400 otherwise)."""
 

@@ -6,8 +6,9 @@ Leaves:  methods, paths, headers and status codes to rest.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from exchange.problems import Problem
 
@@ -16,7 +17,11 @@ Interaction = Literal[
     "history-type", "history-system", "search-type", "search-system", "transaction", "batch", "operation",
 ]  # fmt: skip
 
-Outcome = Literal["ok", "created", "updated", "unchanged", "deleted", "not-modified"]
+Outcome = Literal["ok", "created", "updated", "unchanged", "existing", "deleted", "not-modified"]
+"""`existing` is what a conditional create found instead of creating."""
+
+WRITES: Final = frozenset({"created", "updated", "unchanged", "existing"})
+"""Outcomes whose body is shown only where the caller prefers it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +30,8 @@ class Request:
 
     `resource` stands in for `body` where the text has been parsed already (entries of a bundle). `content_type` is the
     body's, without parameters and in small letters. A conditional update, patch or delete has criteria in `query` and
-    no `resource_id`. `compartment` is the (type, id) whose compartment a search stays in.
+    no `resource_id`. `compartment` is the (type, id) whose compartment a search stays in. `is_safe` says that it came by
+    GET or HEAD and so changes nothing; `prefer` is the explicit return preference, "" where none was stated.
     """
 
     interaction: Interaction
@@ -43,6 +49,8 @@ class Request:
     if_none_exist: str | None = None
     if_modified_since: str | None = None
     is_lenient: bool = False
+    is_safe: bool = False
+    prefer: str = ""
     request_id: str = ""
     described: str = ""
     """The request line as the audit event keeps it: method, path and query."""
@@ -95,4 +103,12 @@ class Answer:
     touched: list[Touched] = field(default_factory=list)
     written: list[Written] = field(default_factory=list)
     entries: list[Answer | Problem] = field(default_factory=list)
-    """What each entry of a batch came to."""
+    """What each entry of a batch or transaction came to."""
+    bundle: Literal["", "batch-response", "transaction-response"] = ""
+    """The kind of Bundle that the entries stand in."""
+    reads: list[tuple[int, Request]] = field(default_factory=list)
+    """Entries of a transaction that read: each decided on its own, after what the transaction wrote."""
+    pieces: Callable[..., Answer | None] | None = None
+    """Further parts of the body: called with a transaction and a permit of its own until it gives None."""
+    stream: Iterator[bytes] | None = None
+    """The body in parts, where it is not in `body`."""

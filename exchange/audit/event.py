@@ -24,11 +24,11 @@ _ACT_REASON: Final = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
 _PROFILE: Final = "https://profiles.ihe.net/ITI/BALP/StructureDefinition/IHE.BasicAudit."
 
 _ACTIONS: Final = {
-    "create": "C", "update": "U", "delete": "D", "transaction": "U", "batch": "U",
+    "create": "C", "update": "U", "patch": "U", "delete": "D", "transaction": "U", "batch": "U",
     "search-type": "E", "operation": "E",
 }  # fmt: skip
 _PROFILES: Final = {
-    "create": "Create", "update": "Update", "delete": "Delete", "read": "Read", "vread": "Read",
+    "create": "Create", "update": "Update", "patch": "Update", "delete": "Delete", "read": "Read", "vread": "Read",
     "history-instance": "Read", "search-type": "Query",
 }  # fmt: skip
 SUCCESS: Final = "0"

@@ -46,17 +46,32 @@ def entry(version: Version, mode: str) -> bytes:
 
 
 def bundle(
-    kind: str, links: Sequence[tuple[str, str]], entries: Iterable[bytes], total: int | None = None
+    kind: str,
+    links: Sequence[tuple[str, str]],
+    entries: Iterable[bytes],
+    total: int | None = None,
+    last_updated: int | None = None,
 ) -> bytes:
     """A Bundle's text. `total` is exact or absent."""
-    parts = [f'{{"resourceType":"Bundle","id":"{uuid.uuid4()}","type":"{kind}"'.encode()]
+    parts = [bundle_start(kind, links, total, last_updated)]
+    body = b",".join(entries)
+    if body:
+        parts += [b',"entry":[', body, b"]"]
+    parts.append(b"}")
+    return b"".join(parts)
+
+
+def bundle_start(
+    kind: str, links: Sequence[tuple[str, str]], total: int | None = None, last_updated: int | None = None
+) -> bytes:
+    """A Bundle's text up to its entries."""
+    parts = [f'{{"resourceType":"Bundle","id":"{uuid.uuid4()}"'.encode()]
+    if last_updated is not None:
+        parts.append(b',"meta":{"lastUpdated":"%s"}' % instant(last_updated).encode())
+    parts.append(b',"type":"%s"' % kind.encode())
     if total is not None:
         parts.append(b',"total":%d' % total)
     if links:
         rows = [{"relation": relation, "url": url} for relation, url in links]
         parts += [b',"link":', msgspec.json.encode(rows)]
-    body = b",".join(entries)
-    if body:
-        parts += [b',"entry":[', body, b"]"]
-    parts.append(b"}")
     return b"".join(parts)

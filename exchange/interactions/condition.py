@@ -6,33 +6,67 @@ Leaves:  the grammar to search. Criteria that match something hidden behave as n
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl
+from collections.abc import Iterable
+from typing import Final
+from urllib.parse import parse_qsl, quote, urlencode
 
 from exchange.permit import Permit
 from exchange.problems import NotSupported, PreconditionFailed, TooCostly
+from exchange.request import Request
 from exchange.search import grammar
 from exchange.search.matches import find
 from exchange.store.session import Transaction
 from exchange.store.versions import Version
 
-MOST_CRITERIA_LETTERS = 2_000
+MOST_CRITERIA_LETTERS: Final = 2_000
+LOCK: Final = """
+SELECT pg_advisory_xact_lock(place) FROM (SELECT unnest(%s::bigint[]) AS place ORDER BY 1) ordered"""
 
 
-def the_one(transaction: Transaction, permit: Permit, resource_type: str, criteria: str) -> Version | None:
+def criteria_of(request: Request) -> str:
+    """The criteria of a conditional update, patch or delete, as query text; "" where an id is named.
+
+    Raises: NotSupported - neither an id nor criteria.
+    """
+    if request.resource_id:
+        return ""
+    criteria = [pair for pair in request.query if pair[0] not in ("_format", "_pretty")]
+    if not criteria:
+        raise NotSupported("the address names neither an id nor criteria", "http.url")
+    return urlencode(criteria, quote_via=quote)
+
+
+def lock_conditions(transaction: Transaction, conditions: Iterable[tuple[str, str]]) -> None:
+    """Make racing requests with the same type and criteria wait for each other, until the transaction ends."""
+    value = transaction.crypto.blind_index.value
+    # One order for everybody, so that two bundles cannot deadlock; the same words however they were escaped.
+    locks = sorted({value(f"condition|{type_}?{urlencode(_pairs(text))}") for type_, text in conditions})
+    if locks:
+        transaction.rows(LOCK, (locks,))
+
+
+def the_one(
+    transaction: Transaction, permit: Permit, resource_type: str, criteria: str, *, is_locked: bool = False
+) -> Version | None:
     """The only match of conditional criteria, or None. Racing requests with the same criteria wait for each other.
 
+    `is_locked`: they do so already.
     Raises: PreconditionFailed - several match; NotSupported - the criteria are not understood, or say nothing.
     """
-    if len(criteria) > MOST_CRITERIA_LETTERS:
-        raise TooCostly("conditional criteria are too long")
-    pairs = tuple(parse_qsl(criteria.removeprefix("?"), keep_blank_values=True))
+    pairs = _pairs(criteria)
     query = grammar.parse(resource_type, pairs)
-    if not query.criteria or query.includes or query.sort or query.page:
+    if not query.nodes or query.includes or query.sort or query.page:
         raise NotSupported("conditional criteria are search criteria, and at least one", "http.query")
-    lock = transaction.crypto.blind_index.value(f"condition|{resource_type}?{criteria}")
-    transaction.rows("SELECT pg_advisory_xact_lock(%s)", (lock,))
+    if not is_locked:
+        lock_conditions(transaction, [(resource_type, criteria)])
     query.count = 2
-    matches = find(transaction, permit, query, (), []).matches
+    matches = find(transaction, permit, query, {}, []).matches
     if len(matches) > 1:
         raise PreconditionFailed("the criteria match more than one resource")
     return matches[0] if matches else None
+
+
+def _pairs(criteria: str) -> tuple[tuple[str, str], ...]:
+    if len(criteria) > MOST_CRITERIA_LETTERS:
+        raise TooCostly("conditional criteria are too long")
+    return tuple(parse_qsl(criteria.removeprefix("?"), keep_blank_values=True))

@@ -35,7 +35,7 @@ class Create:
             existing = the_one(transaction, permit, resource_type, self.request.if_none_exist)
             if existing is not None:
                 return Answer(
-                    outcome="ok",
+                    outcome="existing",
                     body=existing.text,
                     resource_type=resource_type,
                     resource_id=existing.resource_id,

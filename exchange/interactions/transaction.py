@@ -1,178 +1,288 @@
 """transaction: every entry or none, in FHIR's order, references between entries resolved.
 
 Spec:    https://hl7.org/fhir/R4/http.html#transaction, https://hl7.org/fhir/R4/http.html#trules
-Leaves:  single verbs to create and update; batch, whose entries are acts of their own, to perform.
+Leaves:  reading entries to entry, links to links, single verbs to their own files; entries that read, and batch, whose
+         entries are acts of their own, to perform.
 """
 
 from __future__ import annotations
 
-import re
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
-from urllib.parse import parse_qsl
 
-import msgspec
-
-from exchange.fhir.definitions import is_resource_type
-from exchange.fhir.resource import parse
 from exchange.interactions import admission
 from exchange.interactions.admission import Admitted
-from exchange.interactions.bundle_text import bundle, instant
-from exchange.interactions.condition import the_one
-from exchange.interactions.update import admit_delete, admit_update
+from exchange.interactions.condition import criteria_of, lock_conditions, the_one
+from exchange.interactions.entry import READING, Entry, entries_of
+from exchange.interactions.links import Links, Target, conditional_types
+from exchange.interactions.patch import Change, admit_patch, patch_of
+from exchange.interactions.search import touched
+from exchange.interactions.update import admit_delete, admit_update, answer_of, conditional_id
 from exchange.permit import Permit
-from exchange.problems import Invalid, Issue, Malformed, NotSupported, Problem, TooCostly
-from exchange.request import Answer, Need, Request
+from exchange.problems import Invalid, Issue, Malformed, NotFound, NotSupported, Problem, TooCostly
+from exchange.request import Answer, Need, Request, Written
 from exchange.requester import Requester
-from exchange.settings import settings
 from exchange.store.session import Transaction
-from exchange.store.versions import occupied
+from exchange.store.versions import Version, occupied
 
-_PLACE: Final = re.compile(r"([A-Z][A-Za-z]+)(?:/([A-Za-z0-9\-.]{1,64}))?(?:\?(.*))?", re.ASCII)
-_CONDITIONAL: Final = re.compile(r"([A-Z][A-Za-z]+)\?(.+)", re.ASCII)
-_LETTERS: Final = {"POST": "c", "PUT": "u", "DELETE": "d"}
+MOST_CONDITIONAL_REFERENCES: Final = 1_000
+_LETTERS: Final = {"POST": "c", "PUT": "u", "PATCH": "ur", "DELETE": "d"}
 
 
-@dataclass(slots=True)
-class Entry:
-    """One entry of a transaction. `number` is its place in the bundle."""
+@dataclass(slots=True, eq=False)
+class _Work:
+    """One entry that writes, on its way. `existing` is what a conditional create found; `criteria` are any kind's."""
 
-    number: int
-    method: str
-    resource_type: str
-    resource_id: str
-    resource: dict[str, Any] | None
-    full_url: str
-    if_match: str | None
-    if_none_match: str | None
-    if_none_exist: str | None
-    query: tuple[tuple[str, str], ...] = ()
-    existing: str = ""
+    entry: Entry
+    criteria: str
+    resource: dict[str, Any] | None = None
+    change: Change | None = None
+    resource_id: str = ""
+    is_given: bool = True
+    existing: Version | None = None
+    twin: _Work | None = None
+    is_nothing: bool = False
     admitted: Admitted | None = None
+    links: Links | None = None
 
     @property
-    def place(self) -> str:
-        """The entry as problems name it."""
-        return f"Bundle.entry[{self.number}]"
+    def method(self) -> str:
+        return self.entry.method
 
-
-def batch_entries(body: bytes) -> list[Entry | Problem]:
-    """The entries of a batch; one that cannot be read is a problem of its own. Raises: Malformed, TooCostly."""
-    entries: list[Entry | Problem] = []
-    for number, row in enumerate(_rows(body, "batch")):
-        try:
-            entries.append(_entry(number, row))
-        except Problem as problem:
-            entries.append(problem)
-    return entries
-
-
-def _rows(body: bytes, kind: str) -> list[Any]:
-    """The entries of a posted Bundle as they stand. Raises: Malformed, TooCostly."""
-    posted = parse(body, max_bytes=settings().max_body_bytes, max_depth=settings().max_json_depth)
-    if posted["resourceType"] != "Bundle" or posted.get("type") != kind:
-        raise Malformed(f"the body is no Bundle of type {kind}", "Bundle.type")
-    rows = posted.get("entry", [])
-    if not isinstance(rows, list):
-        raise Malformed("entries are an array", "Bundle.entry")
-    if len(rows) > settings().max_bundle_entries:
-        raise TooCostly(f"a bundle has at most {settings().max_bundle_entries} entries", "Bundle.entry")
-    return rows
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.entry.request.resource_type, self.resource_id
 
 
 class TransactionBundle:
     """POST [base] with a transaction Bundle. Raises: what its entries raise, with the entry named."""
 
     def __init__(self, request: Request, requester: Requester) -> None:
+        self.request = request
         self.requester = requester
-        self.entries = [_entry(number, row) for number, row in enumerate(_rows(request.body, "transaction"))]
-        for entry in self.entries:
-            if entry.method not in _LETTERS:
-                raise NotSupported(
-                    "a transaction here takes POST, PUT and DELETE", f"{entry.place}.request.method"
-                )
-        actions = {(entry.resource_type, _LETTERS[entry.method]) for entry in self.entries}
-        actions |= {(entry.resource_type, "s") for entry in self.entries if entry.if_none_exist is not None}
+        self.entries: list[Entry] = []
+        self.works: list[_Work] = []
+        actions: set[tuple[str, str]] = set()
+        for entry in entries_of(request, "transaction"):
+            if isinstance(entry, Problem):
+                raise entry
+            self.entries.append(entry)
+            if entry.method in READING:
+                continue
+            with _named(entry):
+                work = self._work(entry)
+            self.works.append(work)
+            letters = _LETTERS[entry.method] + ("s" if work.criteria else "")
+            letters += "c" if entry.method == "PUT" and work.criteria else ""
+            actions |= {(entry.request.resource_type, letter) for letter in letters}
+            actions |= {(each, "s") for each in conditional_types(entry.request.resource)}
         self.need = Need(tuple(sorted(actions)), is_write=True)
 
     def run(self, transaction: Transaction, permit: Permit) -> Answer:
         """Do all of it."""
-        # 1. Ids: what POST makes, what If-None-Exist finds.
-        ids = self._assign_ids(transaction, permit)
-        # 2. References between entries and conditional references.
-        conditional: dict[str, str] = {}
-        for entry in self.entries:
-            if entry.resource is not None and not entry.existing:
-                _resolve(entry, entry.resource, ids, conditional, transaction, permit)
-        # 3. Each entry against FHIR, its namespace and its preconditions.
-        working = [entry for entry in self.entries if not entry.existing]
-        keys = [(entry.resource_type, entry.resource_id) for entry in working]
-        if len(set(keys)) != len(keys):
-            raise Invalid("two entries are about one resource", "Bundle.entry")
-        standing = occupied(
-            transaction, [key for key, entry in zip(keys, working, strict=True) if entry.method != "POST"]
-        )
-        for key, entry in zip(keys, working, strict=True):
-            with _named(entry):
-                self._admit(transaction, permit, entry, standing.get(key))
-        # 4. Deletions, then creations and updates: all in one write.
-        working.sort(key=lambda entry: ("DELETE", "POST", "PUT").index(entry.method))
-        admitted = [entry.admitted for entry in working if entry.admitted is not None]
-        for entry in working:
-            if entry.admitted is not None:
-                entry.admitted.label = f"{entry.place}.resource"
-        admission.place(transaction, self.requester, admitted)
-        written = admission.store(transaction, self.requester, admitted)
-        rows = [_response(entry, transaction.now) for entry in self.entries]
+        # 1. Deletions, so that nothing else finds what they take away.
+        lock_conditions(transaction, [(work.key[0], work.criteria) for work in self.works if work.criteria])
+        written = self._delete(transaction, permit)
+        # 2. Ids: what POST makes, what criteria find.
+        self._identify(transaction, permit)
+        working = [
+            work for work in self.works if work.method != "DELETE" and not (work.existing or work.twin)
+        ]
+        self._require_distinct()
+        # 3. What stands under those ids, locked.
+        standing = occupied(transaction, [work.key for work in working if work.is_given])
+        targets = self._targets(standing)
+        # 4. Creations, updates and patches; what refers by criteria comes last and finds the others too.
+        for stage in self._stages(working):
+            references: dict[tuple[str, str], str] = {}
+            for work in stage:
+                with _named(work.entry):
+                    self._admit(transaction, permit, work, standing.get(work.key), targets, references)
+            self._settle(working, targets)
+            admitted = [work.admitted for work in stage if work.admitted is not None]
+            admission.place(transaction, self.requester, admitted)
+            written += admission.store(transaction, self.requester, admitted)
+        # 5. The answers, in the entries' order; perform adds those of the entries that read.
+        answers = {work.entry.number: self._answer(work, transaction.now) for work in self.works}
+        done = [work.admitted for work in self.works if work.admitted is not None]
+        found = [work.existing for work in self.works if work.existing is not None]
         return Answer(
-            body=bundle("transaction-response", (), rows),
-            touched=admission.touched(admitted),
+            bundle="transaction-response",
+            entries=[answers.get(entry.number, Answer()) for entry in self.entries],
+            reads=[(entry.number, entry.request) for entry in self.entries if entry.method in READING],
+            touched=[*admission.touched(done), *touched(found)],
             written=written,
         )
 
-    def _assign_ids(self, transaction: Transaction, permit: Permit) -> dict[str, str]:
-        ids: dict[str, str] = {}
-        new: dict[tuple[str, str], str] = {}
-        for entry in self.entries:
-            if entry.method == "POST":
-                if entry.if_none_exist is not None:
-                    with _named(entry):
-                        found = the_one(transaction, permit, entry.resource_type, entry.if_none_exist)
-                    if found is not None:
-                        entry.resource_id = found.resource_id
-                        entry.existing = f"{found.resource_id}/_history/{found.version_id}"
-                condition = (entry.resource_type, entry.if_none_exist or "")
-                if not entry.existing and entry.if_none_exist is not None and condition in new:
-                    # Two entries with one condition make one resource, as two requests would.
-                    entry.resource_id = new[condition]
-                    entry.existing = f"{entry.resource_id}/_history/1"
-                elif not entry.existing:
-                    entry.resource_id = new[condition] = str(uuid.uuid4())
-            if entry.full_url and entry.resource is not None:
-                if entry.full_url in ids:
-                    raise Invalid("two entries have one fullUrl", f"{entry.place}.fullUrl")
-                ids[entry.full_url] = f"{entry.resource_type}/{entry.resource_id}"
-        return ids
+    def _work(self, entry: Entry) -> _Work:
+        request = entry.request
+        if request.operation:
+            raise NotSupported("an operation that is posted stands outside of transactions", "request.url")
+        criteria = request.if_none_exist if request.interaction == "create" else criteria_of(request)
+        work = _Work(entry, criteria or "", request.resource, resource_id=request.resource_id)
+        if request.if_none_exist is not None and not criteria:
+            raise NotSupported(
+                "conditional criteria are search criteria, and at least one", "request.ifNoneExist"
+            )
+        if entry.method == "PATCH" and request.resource is not None:
+            work.change = patch_of(request.resource)
+        return work
 
-    def _admit(self, transaction: Transaction, permit: Permit, entry: Entry, standing: Any) -> None:
-        key = (entry.resource_type, entry.resource_id)
-        if entry.method == "DELETE":
-            entry.admitted = admit_delete(self.requester, key, standing, entry.if_match)
-            return
-        if entry.resource is None:
-            raise Malformed("an entry that writes holds a resource", "resource")
-        if entry.method == "PUT" and entry.resource.get("id") != entry.resource_id:
-            raise Malformed("the resource's id is not the id of the request's url", "resource.id")
-        entry.resource["id"] = entry.resource_id
-        admission.require_valid(entry.resource)
-        if entry.method == "POST":
-            entry.admitted = Admitted(*key, entry.resource)
-        else:
-            entry.admitted = admit_update(
-                transaction, permit, self.requester, entry.resource, standing,
-                entry.if_match, entry.if_none_match,
+    def _delete(self, transaction: Transaction, permit: Permit) -> list[Written]:
+        works = [work for work in self.works if work.method == "DELETE"]
+        for work in works:
+            if work.criteria:
+                with _named(work.entry):
+                    found = the_one(transaction, permit, work.key[0], work.criteria, is_locked=True)
+                work.resource_id = found.resource_id if found is not None else ""
+                work.is_nothing = found is None
+        works = [work for work in works if not work.is_nothing]
+        standing = occupied(transaction, [work.key for work in works])
+        for work in works:
+            with _named(work.entry):
+                if_match = work.entry.request.if_match
+                work.admitted = admit_delete(self.requester, work.key, standing.get(work.key), if_match)
+        self._require_distinct()
+        admitted = [work.admitted for work in works if work.admitted is not None]
+        admission.place(transaction, self.requester, admitted)
+        return admission.store(transaction, self.requester, admitted) if admitted else []
+
+    def _identify(self, transaction: Transaction, permit: Permit) -> None:
+        """Give every entry that writes the id of what it writes."""
+        first: dict[tuple[str, str], _Work] = {}
+        for work in self.works:
+            if work.method == "DELETE":
+                continue
+            condition = (work.key[0], work.criteria)
+            before = first.setdefault(condition, work) if work.criteria else work
+            if before is not work:
+                if work.method != "POST" or before.method != "POST":
+                    raise Invalid("two entries are about one resource", work.entry.place)
+                # Two creations with one condition make one resource, as two requests would.
+                work.twin, work.existing, work.resource_id = before, before.existing, before.resource_id
+                continue
+            found = None
+            if work.criteria:
+                with _named(work.entry):
+                    found = the_one(transaction, permit, *condition, is_locked=True)
+                    work.resource_id = self._conditional_id(work, found)
+            if work.method == "POST":
+                work.existing = found
+            if not work.resource_id:
+                work.resource_id, work.is_given = str(uuid.uuid4()), False
+
+    @staticmethod
+    def _conditional_id(work: _Work, found: Version | None) -> str:
+        if work.method == "PUT" and work.resource is not None:
+            return conditional_id(work.resource, found)
+        if work.method == "PATCH" and found is None:
+            raise NotFound(f"no such {work.key[0]}")
+        return found.resource_id if found is not None else ""
+
+    def _require_distinct(self) -> None:
+        """Refuse two entries about one resource, whichever way they name it."""
+        seen: set[tuple[str, str]] = set()
+        for work in self.works:
+            if not work.resource_id or work.twin or work.existing:
+                continue
+            if work.key in seen:
+                raise Invalid("two entries are about one resource", work.entry.place)
+            seen.add(work.key)
+
+    def _targets(self, standing: dict[tuple[str, str], Any]) -> dict[str, Target]:
+        """What the entries' fullUrls stand for. A version that is not yet settled is the next one."""
+        targets: dict[str, Target] = {}
+        for work in self.works:
+            full_url = work.entry.full_url
+            if not full_url or work.method == "DELETE":
+                continue
+            if full_url in targets:
+                raise Invalid("two entries have one fullUrl", f"{work.entry.place}.fullUrl")
+            found = standing.get(work.key)
+            version = work.existing.version_id if work.existing else found.version_id + 1 if found else 1
+            targets[full_url] = Target(*work.key, version)
+        return targets
+
+    @staticmethod
+    def _stages(working: Sequence[_Work]) -> list[list[_Work]]:
+        """One stage, or two: entries that refer by criteria follow those that they may find."""
+        conditional = [work for work in working if conditional_types(work.entry.request.resource)]
+        if not conditional:
+            return [list(working)] if working else []
+        # Who is about a patient must not be stored before the patient.
+        late = any(work.key[0] == "Patient" for work in conditional)
+        first = [
+            work for work in working if work not in conditional and (not late or work.key[0] == "Patient")
+        ]
+        return [stage for stage in (first, [work for work in working if work not in first]) if stage]
+
+    def _admit(
+        self, transaction: Transaction, permit: Permit, work: _Work, standing: Any,
+        targets: dict[str, Target], references: dict[tuple[str, str], str],
+    ) -> None:  # fmt: skip
+        def conditional(resource_type: str, criteria: str) -> str:
+            key = (resource_type, criteria)
+            if key not in references:
+                if len(references) >= MOST_CONDITIONAL_REFERENCES:
+                    raise TooCostly(
+                        f"a transaction has at most {MOST_CONDITIONAL_REFERENCES} conditional references"
+                    )
+                found = the_one(transaction, permit, resource_type, criteria, is_locked=True)
+                if found is None:
+                    raise Invalid("a conditional reference matches nothing", code="not-found")
+                references[key] = f"{resource_type}/{found.resource_id}"
+            return references[key]
+
+        request = work.entry.request
+        work.links = Links(targets, work.entry.full_url, conditional)
+        if work.change is not None:
+            work.admitted = admit_patch(
+                transaction, permit, self.requester, work.key, standing, work.change, request.if_match,
+                work.links.replace,
             )  # fmt: skip
+        elif work.resource is not None:
+            if work.method == "PUT" and not work.criteria and work.resource.get("id") != work.resource_id:
+                raise Malformed("the resource's id is not the id of the request's url", "id")
+            work.resource["id"] = work.resource_id
+            work.links.replace(work.resource)
+            admission.require_valid(work.resource)
+            work.admitted = admit_update(
+                transaction, permit, self.requester, work.resource, standing,
+                request.if_match, request.if_none_match, is_given=work.is_given,
+            )  # fmt: skip
+        if work.admitted is not None:
+            work.admitted.label = f"{work.entry.place}.resource"
+
+    @staticmethod
+    def _settle(working: Sequence[_Work], targets: dict[str, Target]) -> None:
+        """Set version-specific references: an update that changes nothing leaves its version as it was."""
+        for work in working:
+            if work.admitted is not None and work.admitted.is_unchanged and work.entry.full_url:
+                targets[work.entry.full_url].version_id = work.admitted.version_id
+        for work in working:
+            if work.links is not None:
+                work.links.settle()
+
+    def _answer(self, work: _Work, now: int) -> Answer:
+        found = work.existing
+        if work.is_nothing:
+            return Answer(outcome="deleted")
+        if found is not None:
+            return Answer(
+                outcome="existing", body=found.text, resource_type=work.key[0], resource_id=found.resource_id,
+                version_id=found.version_id, last_updated=found.last_updated,
+            )  # fmt: skip
+        admitted = work.admitted or (work.twin.admitted if work.twin else None)
+        if admitted is None:
+            return Answer()
+        answer = answer_of(admitted, now, [])
+        if work.method == "DELETE":
+            answer.outcome, answer.body = "deleted", b""
+        elif work.twin:
+            answer.outcome = "existing"
+        return answer
 
 
 class _named:  # noqa: N801 - reads as a phrase where it is used
@@ -191,91 +301,11 @@ class _named:  # noqa: N801 - reads as a phrase where it is used
 
 def _at(issue: Issue, entry: Entry) -> Issue:
     inner = issue.expression or ""
-    path = inner if inner.startswith("Bundle.entry") else f"{entry.place}.resource.{inner}".rstrip(".")
+    if inner.startswith("Bundle.entry"):
+        return issue
+    path = (
+        f"{entry.place}.{inner}"
+        if inner.startswith("request")
+        else f"{entry.place}.resource.{inner}".rstrip(".")
+    )
     return replace(issue, expression=path)
-
-
-def _entry(number: int, row: Any) -> Entry:
-    place = f"Bundle.entry[{number}]"
-    if not isinstance(row, dict) or not isinstance(row.get("request"), dict):
-        raise Malformed("an entry has a request", f"{place}.request")
-    request = row["request"]
-    method, url = request.get("method"), request.get("url")
-    match = _PLACE.fullmatch(url) if isinstance(url, str) else None
-    if not isinstance(method, str) or match is None or not is_resource_type(match.group(1)):
-        raise Malformed("an entry's request has a method and a url such as Patient/123", f"{place}.request")
-    resource = row.get("resource")
-    if resource is not None and (
-        not isinstance(resource, dict) or resource.get("resourceType") != match.group(1)
-    ):
-        raise Malformed("the entry's resource is not of the type in its url", f"{place}.resource")
-    is_instance = method in ("PUT", "DELETE")
-    if match.group(3) is not None and method != "GET":
-        raise NotSupported("conditional updates and deletes are not supported", f"{place}.request.url")
-    if is_instance != (match.group(2) is not None) and method != "GET":
-        raise Malformed("POST goes to a type; PUT and DELETE go to an id", f"{place}.request.url")
-    texts = {name: request.get(name) for name in ("ifMatch", "ifNoneMatch", "ifNoneExist")}
-    if any(text is not None and not isinstance(text, str) for text in texts.values()):
-        raise Malformed("conditions are strings", f"{place}.request")
-    return Entry(
-        number, method, match.group(1), match.group(2) or "", resource,
-        row["fullUrl"] if isinstance(row.get("fullUrl"), str) else "",
-        texts["ifMatch"], texts["ifNoneMatch"], texts["ifNoneExist"],
-        tuple(parse_qsl(match.group(3) or "", keep_blank_values=True)),
-    )  # fmt: skip
-
-
-def _resolve(
-    entry: Entry, node: Any, ids: dict[str, str], conditional: dict[str, str],
-    transaction: Transaction, permit: Permit,
-) -> None:  # fmt: skip
-    """Replace references to other entries, and conditional ones, by Type/id."""
-    if isinstance(node, dict):
-        for name, value in node.items():
-            if isinstance(value, str):
-                if value in ids and name in ("reference", "url", "uri", "valueUri", "valueUrl"):
-                    node[name] = ids[value]
-                elif name == "reference" and "?" in value:
-                    node[name] = _conditional(entry, value, conditional, transaction, permit)
-                elif name == "reference" and value.startswith("urn:uuid:"):
-                    raise Invalid("a reference names no entry of the bundle", f"{entry.place}.resource")
-            elif isinstance(value, dict | list):
-                _resolve(entry, value, ids, conditional, transaction, permit)
-    elif isinstance(node, list):
-        for value in node:
-            if isinstance(value, dict | list):
-                _resolve(entry, value, ids, conditional, transaction, permit)
-
-
-def _conditional(
-    entry: Entry, text: str, known: dict[str, str], transaction: Transaction, permit: Permit
-) -> str:
-    match = _CONDITIONAL.fullmatch(text)
-    if match is None or not is_resource_type(match.group(1)):
-        return text
-    if text not in known:
-        with _named(entry):
-            found = the_one(transaction, permit, match.group(1), match.group(2))
-        if found is None:
-            raise Invalid(
-                "a conditional reference matches nothing", f"{entry.place}.resource", code="not-found"
-            )
-        known[text] = f"{match.group(1)}/{found.resource_id}"
-    return known[text]
-
-
-def _response(entry: Entry, now: int) -> bytes:
-    if entry.existing:
-        response = {"status": "200", "location": f"{entry.resource_type}/{entry.existing}"}
-        return msgspec.json.encode({"response": response})
-    admitted = entry.admitted
-    if admitted is None or entry.method == "DELETE":
-        return b'{"response":{"status":"204"}}'
-    is_new = admitted.standing is None or admitted.standing.is_deleted
-    response = {
-        "status": "201" if is_new else "200",
-        "location": f"{entry.resource_type}/{entry.resource_id}/_history/{admitted.version_id}",
-        "etag": f'W/"{admitted.version_id}"',
-        "lastModified": instant(now),
-    }
-    return msgspec.json.encode({"response": response})

@@ -1,6 +1,7 @@
 """update: a new version of a resource, or a new resource under an id in the caller's own namespace.
 
-Spec:    https://hl7.org/fhir/R4/http.html#update, https://hl7.org/fhir/R4/http.html#upsert
+Spec:    https://hl7.org/fhir/R4/http.html#update, https://hl7.org/fhir/R4/http.html#upsert,
+         https://hl7.org/fhir/R4/http.html#cond-update
 Leaves:  what every resource passes to admission.
 
 An id outside of the caller's namespace that is not the caller's own resource is refused with the same words whether
@@ -10,44 +11,73 @@ something hidden stands there or nothing does. A version that says the same as t
 from __future__ import annotations
 
 import re
+import uuid
 from typing import Any, Final
 
 from exchange.interactions import admission
 from exchange.interactions.admission import Admitted
+from exchange.interactions.condition import criteria_of, the_one
 from exchange.permit import Permit
 from exchange.problems import Invalid, Malformed, NotFound, NotSupported, PreconditionFailed
 from exchange.request import Answer, Need, Request
 from exchange.requester import Requester
 from exchange.store.session import Transaction
-from exchange.store.versions import Occupancy, occupied, read_current
+from exchange.store.versions import Occupancy, Version, occupied, read_current
 
 _ETAG: Final = re.compile(r'(?:W/)?"(\d{1,9})"', re.ASCII)
 _ID: Final = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
 
 
 class Update:
-    """PUT [base]/[type]/[id]. Raises: Malformed, Invalid, PreconditionFailed - If-Match does not hold."""
+    """PUT [base]/[type]/[id] and [base]/[type]?criteria.
+
+    Raises: Malformed - no resource, or under another id; Invalid; PreconditionFailed - If-Match or If-None-Match does
+            not hold, or the criteria match several.
+    Spec:   https://hl7.org/fhir/R4/http.html#cond-update
+    """
 
     def __init__(self, request: Request, requester: Requester) -> None:
         self.request = request
         self.requester = requester
         self.resource = request.resource or admission.parse_body(request.body, request.resource_type)
-        if self.resource.get("id") != request.resource_id:
+        self.criteria = criteria_of(request)
+        if not self.criteria and self.resource.get("id") != request.resource_id:
             raise Malformed("the body's id is not the id of the URL", "id")
-        self.need = Need(((request.resource_type, "u"),), is_write=True)
+        # Criteria look for what is there, and where nothing is they create.
+        letters = "cus" if self.criteria else "u"
+        self.need = Need(tuple((request.resource_type, letter) for letter in letters), is_write=True)
 
     def run(self, transaction: Transaction, permit: Permit) -> Answer:
         """Store the new version."""
+        resource_id = self.request.resource_id
+        if self.criteria:
+            found = the_one(transaction, permit, self.request.resource_type, self.criteria)
+            resource_id = conditional_id(self.resource, found)
+        is_given = bool(resource_id)
+        self.resource["id"] = resource_id or str(uuid.uuid4())
         admission.require_valid(self.resource)
-        key = (self.request.resource_type, self.request.resource_id)
-        standing = occupied(transaction, [key]).get(key)
+        key = (self.request.resource_type, self.resource["id"])
+        standing = occupied(transaction, [key]).get(key) if is_given else None
         admitted = admit_update(
             transaction, permit, self.requester, self.resource, standing,
-            self.request.if_match, self.request.if_none_match,
+            self.request.if_match, self.request.if_none_match, is_given=is_given,
         )  # fmt: skip
         admission.place(transaction, self.requester, [admitted])
         written = admission.store(transaction, self.requester, [admitted])
         return answer_of(admitted, transaction.now, written)
+
+
+def conditional_id(resource: dict[str, Any], found: Version | None) -> str:
+    """The id that a conditional update writes: the match's, else the body's, else "" - then the hub gives one.
+
+    Raises: Malformed - the body says another id than the match has.
+    """
+    told = resource.get("id")
+    if found is None:
+        return told if isinstance(told, str) else ""
+    if told is not None and told != found.resource_id:
+        raise Malformed("the body's id is not the id of the resource that the criteria match", "id")
+    return found.resource_id
 
 
 def admit_update(
@@ -58,12 +88,14 @@ def admit_update(
     standing: Occupancy | None,
     if_match: str | None = None,
     if_none_match: str | None = None,
+    *,
+    is_given: bool = True,
 ) -> Admitted:
-    """One update on its way in: the namespace and the preconditions hold."""
+    """One update on its way in: the namespace and the preconditions hold. `is_given`: the hub did not make the id."""
     resource_type, resource_id = resource["resourceType"], resource["id"]
     # 1. Another's resource and nothing at all are answered alike.
     is_own = standing is not None and standing.custodian == requester.custodian
-    if not is_own and not is_in_namespace(resource_id, requester):
+    if is_given and not is_own and not is_in_namespace(resource_id, requester):
         raise Invalid("a client-assigned id starts with the prefix registered for the client", "id")
     if not is_own:
         standing = None
@@ -82,6 +114,7 @@ def admit_update(
             if held is not None and admission.is_same(resource, held.text, requester):
                 admitted.is_unchanged = True
                 admitted.text, admitted.version_id = held.text, held.version_id
+                admitted.stored_at = held.last_updated
     return admitted
 
 
@@ -94,7 +127,7 @@ def answer_of(admitted: Admitted, now: int, written: list[Any]) -> Answer:
         resource_type=admitted.resource_type,
         resource_id=admitted.resource_id,
         version_id=admitted.version_id,
-        last_updated=now,
+        last_updated=admitted.stored_at or now,
         touched=admission.touched([admitted]),
         written=written,
     )
@@ -114,19 +147,28 @@ def version_of(etag: str) -> int:
 
 
 class Delete:
-    """DELETE [base]/[type]/[id]. Raises: NotFound - absent, hidden, or another facility's.
+    """DELETE [base]/[type]/[id] and [base]/[type]?criteria.
 
-    Spec: https://hl7.org/fhir/R4/http.html#delete
+    Criteria that match nothing delete nothing, and that is no failure: the answer is the one that repeating a deletion
+    gets. Raises: NotFound - an id that is absent, hidden, or another facility's; PreconditionFailed - several match.
+    Spec:   https://hl7.org/fhir/R4/http.html#delete (conditional delete: single)
     """
 
     def __init__(self, request: Request, requester: Requester) -> None:
         self.request = request
         self.requester = requester
-        self.need = Need(((request.resource_type, "d"),), is_write=True)
+        self.criteria = criteria_of(request)
+        letters = "ds" if self.criteria else "d"
+        self.need = Need(tuple((request.resource_type, letter) for letter in letters), is_write=True)
 
-    def run(self, transaction: Transaction, _permit: Permit) -> Answer:
+    def run(self, transaction: Transaction, permit: Permit) -> Answer:
         """Store the deletion as a version of its own; deleting what is deleted changes nothing."""
         key = (self.request.resource_type, self.request.resource_id)
+        if self.criteria:
+            found = the_one(transaction, permit, key[0], self.criteria)
+            if found is None:
+                return Answer(outcome="deleted")
+            key = (key[0], found.resource_id)
         admitted = admit_delete(
             self.requester, key, occupied(transaction, [key]).get(key), self.request.if_match
         )

@@ -15,7 +15,7 @@ from exchange.rest.outcome import answer_response, problem_response
 STATUSES = {
     "Malformed": 400, "NotSupported": 400, "TooCostly": 413, "Unauthenticated": 401, "NotFound": 404, "Gone": 410,
     "KeyDestroyed": 410, "Conflict": 409, "PreconditionFailed": 412, "Invalid": 422, "SealBroken": 500, "Unavailable": 503,
-    "Denied": 403, "Problem": 500,
+    "Denied": 403, "Problem": 500, "WrongMethod": 405,
 }  # fmt: skip
 
 
@@ -46,7 +46,7 @@ def test_a_problem_has_its_status_and_a_valid_outcome(name):
 
 
 def test_an_empty_batch_is_answered_by_an_empty_bundle():
-    response = answer_response(Answer())
+    response = answer_response(Answer(bundle="batch-response"))
     assert json.loads(response.body) == {"resourceType": "Bundle", "type": "batch-response"}
 
 
