@@ -14,6 +14,8 @@ class Permit:
 
     compartments  the source patient records that may be read; None stands for "every record that the rules
                   below allow", for searches that name no patient
+    beside        records of others that share resources with those: only what is shared may be read there
+    named         for each criterion that names patients, the records among `compartments` that it asks for
     custodian     the requester's own facility: a facility always sees what it produced
     actors        the facility and its parents, as consent rules name them
     purpose       the purpose of use, as a v3 ActReason code
@@ -31,6 +33,8 @@ class Permit:
     types: frozenset[str] | None
     audit: bool
     reason: str
+    beside: tuple[int, ...] = ()
+    named: tuple[tuple[int, ...], ...] = ()
 
     def reads(self, resource_type: str) -> bool:
         """Whether rows of the type may be in the answer at all (includes obey this too)."""

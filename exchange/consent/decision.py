@@ -10,6 +10,7 @@ Order: (1) role, (2) scopes, (3) each consent that speaks, (4) deny overrides, (
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from exchange.consent.provision import Rule
@@ -102,11 +103,17 @@ def _administrator(transaction: Transaction, requester: Requester, need: Need) -
     if not is_audit:
         return _permit(transaction, requester, None, (), "directory")
     compartments: tuple[int, ...] | None = None
+    named: list[tuple[int, ...]] = []
     if need.patients:
         blind = transaction.crypto.blind_index
-        asked = {blind.patient_compartment(each) for group in need.patients for each in group}
-        people = persons_of_patients(transaction, asked)
-        compartments = tuple(sorted(asked | {record for person in people for record in person.records}))
+        groups = [{blind.patient_compartment(each) for each in group} for group in need.patients]
+        people = [
+            each for each in persons_of_patients(transaction, set().union(*groups)) if not each.is_beside
+        ]
+        for group in groups:
+            records = {record for person in people if person.asked in group for record in person.records}
+            named.append(tuple(sorted(group | records)))
+        compartments = tuple(sorted({record for group in named for record in group}))
     return Permit(
         compartments=compartments,
         custodian=requester.custodian,
@@ -116,25 +123,32 @@ def _administrator(transaction: Transaction, requester: Requester, need: Need) -
         types=requester.readable_types(),
         audit=True,
         reason="auditor",
+        named=tuple(named),
     )
 
 
 def _of_named(transaction: Transaction, requester: Requester, groups: tuple[tuple[str, ...], ...]) -> Permit:
-    """A search that names patients: the records of the persons that every criterion names."""
+    """A search that names patients: the records of all of them; each criterion asks within those that it names."""
     blind = transaction.crypto.blind_index
     asked = [{blind.patient_compartment(each) for each in group} for group in groups]
     persons = persons_of_patients(transaction, set().union(*asked))
-    for wanted in asked:
-        reached = {record for person in persons if person.asked in wanted for record in person.records}
-        persons = [
-            Person(person.asked, {c: k for c, k in person.records.items() if c in reached}, person.rules)
+    permit = _of_persons(transaction, requester, persons)
+    reached = set(permit.compartments or ())
+    named = [
+        reached.intersection(
+            record
             for person in persons
-        ]
-    return _of_persons(transaction, requester, persons)
+            if person.asked in group and not person.is_beside and person.asked in reached
+            for record in person.records
+        )
+        for group in asked
+    ]
+    return replace(permit, named=tuple(tuple(sorted(each)) for each in named))
 
 
 def _of_persons(transaction: Transaction, requester: Requester, persons: Sequence[Person]) -> Permit:
     reached: set[int] = set()
+    beside: set[int] = set()
     reasons: set[str] = set()
     for person in persons:
         own = {record for record, custodian in person.records.items() if custodian == requester.custodian}
@@ -146,10 +160,15 @@ def _of_persons(transaction: Transaction, requester: Requester, persons: Sequenc
         ]
         permits, reason = judge(rules, (requester.custodian,), requester.purpose_of_use, transaction.now)
         reach = set(person.records) if permits else own
+        if person.is_beside:
+            beside |= reach
+            continue
         # A hidden record must not answer for its person: that would tell that it exists, and of whom.
         reached |= reach if person.asked in reach else set()
         reasons.add(reason if set(person.records) - own else "own records")
-    return _permit(transaction, requester, tuple(sorted(reached)), (), "; ".join(sorted(reasons)) or "nobody")
+    reason = "; ".join(sorted(reasons)) or "nobody"
+    permit = _permit(transaction, requester, tuple(sorted(reached)), (), reason)
+    return replace(permit, beside=tuple(sorted(beside - reached))) if beside else permit
 
 
 def _permit(

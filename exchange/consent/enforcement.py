@@ -15,7 +15,7 @@ def enforce(permit: Permit, answer: Answer) -> None:
     """Hold an answer against the permit. Raises: SealBroken - it holds a record that the permit does not reach."""
     if permit.compartments is None or permit.audit:
         return
-    reached = set(permit.compartments)
+    reached = {*permit.compartments, *permit.beside}
     for touched in answer.touched:
         if touched.compartment > 0 and touched.compartment not in reached:
             raise SealBroken("an answer held a record outside of its permit; it was not sent")

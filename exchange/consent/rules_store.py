@@ -21,17 +21,23 @@ _RULE: Final = "c.consent_id, c.depth, c.is_permit, c.actor, c.purposes, c.start
 # One round trip: where a resource lies, which records are of the same person, what their consents say.
 OF_RESOURCE: Final = f"""
 WITH target AS (SELECT r.compartment, r.members FROM resource r WHERE r.id = %(id)s AND r.type = %(type)s)
-SELECT asked.compartment, l.compartment, l.custodian, l.patient_id, {_RULE}
+SELECT asked.compartment, l.compartment, l.custodian, false, {_RULE}
 FROM target t CROSS JOIN LATERAL unnest(t.compartment || coalesce(t.members, '{{}}')) AS asked(compartment)
 LEFT JOIN patient_record q ON q.compartment = asked.compartment
 LEFT JOIN patient_record l ON l.person = q.person
 LEFT JOIN consent_rule c ON c.compartment = l.compartment"""  # noqa: S608
 
+# And the persons with whom the asked ones share resources: such a resource is reached where each of them is.
 OF_PATIENTS: Final = f"""
-SELECT q.compartment, l.compartment, l.custodian, l.patient_id, {_RULE}
-FROM patient_record q JOIN patient_record l ON l.person = q.person
-LEFT JOIN consent_rule c ON c.compartment = l.compartment
-WHERE q.compartment = ANY(%(compartments)s::bigint[])"""  # noqa: S608
+SELECT q.compartment, l.compartment, l.custodian, asked.is_beside, {_RULE}
+FROM (
+  SELECT unnest(%(compartments)s::bigint[]) AS compartment, false AS is_beside
+  UNION ALL
+  SELECT DISTINCT s.compartment, true FROM patient_record a JOIN patient_record m ON m.person = a.person
+  JOIN shared_record s ON s.member = m.compartment WHERE a.compartment = ANY(%(compartments)s::bigint[])) asked
+JOIN patient_record q ON q.compartment = asked.compartment
+JOIN patient_record l ON l.person = q.person
+LEFT JOIN consent_rule c ON c.compartment = l.compartment"""  # noqa: S608
 
 REPLACE: Final = """
 DELETE FROM consent_rule WHERE compartment = %(compartment)s AND consent_id = %(consent_id)s"""
@@ -48,6 +54,8 @@ class Person:
     asked: int
     records: dict[int, int]
     rules: list[Rule]
+    is_beside: bool = False
+    """Whether the person was not asked for, and shares a resource with one who was."""
 
 
 def persons_of_resource(transaction: Transaction, resource_type: str, resource_id: str) -> list[Person]:
@@ -85,12 +93,12 @@ def record_rules(transaction: Transaction, requester: Requester, written: Sequen
 
 
 def _persons(rows: list[tuple[Any, ...]]) -> list[Person]:
-    persons: dict[int, Person] = {}
+    persons: dict[tuple[int, bool], Person] = {}
     for (
         asked,
         compartment,
         custodian,
-        _,
+        is_beside,
         consent_id,
         depth,
         is_permit,
@@ -99,7 +107,7 @@ def _persons(rows: list[tuple[Any, ...]]) -> list[Person]:
         starts_at,
         ends_at,
     ) in rows:
-        person = persons.setdefault(asked, Person(asked, {}, []))
+        person = persons.setdefault((asked, is_beside), Person(asked, {}, [], is_beside))
         if compartment is None:
             continue  # a resource about nobody
         person.records[compartment] = custodian

@@ -1,4 +1,4 @@
-"""Which patients a resource is about: the official Patient compartment.
+"""Which patients a resource is about, and which types stand in which compartment.
 
 Spec:    https://hl7.org/fhir/R4/compartmentdefinition-patient.html
 Leaves:  turning references into stored compartments to the caller; a Patient's own compartment is its id.
@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from exchange.fhir.datatype import parse_reference
 from exchange.fhir.definitions import patient_compartment, search_parameters
@@ -52,3 +55,24 @@ def _selectors(resource_type: str) -> tuple[Callable[[dict[str, Any]], list[Elem
 def _without_resolve(expression: str) -> str:
     # The condition cannot hold for urn:uuid: references, and patient_references applies its own.
     return expression.replace(".where(resolve() is Patient)", "")
+
+
+@cache
+def compartment_parameters(compartment_type: str, resource_type: str) -> tuple[str, ...]:
+    """The parameters that place a type in a compartment; `{def}` stands for the type itself; () when it never is.
+
+    Raises: KeyError - no compartment of FHIR R4.
+    Spec:   https://hl7.org/fhir/R4/compartmentdefinition.html
+    """
+    if compartment_type == "Patient":
+        return ("{def}",) if resource_type == "Patient" else patient_parameters(resource_type)
+    own = ("{def}",) if resource_type == compartment_type else ()
+    named = tuple(_compartments()[compartment_type].get(resource_type, ()))
+    return named or own
+
+
+@cache
+def _compartments() -> dict[str, dict[str, list[str]]]:
+    text = (Path(__file__).parent / "definitions" / "compartments.json").read_bytes()
+    table: dict[str, dict[str, list[str]]] = msgspec.json.decode(text)
+    return table

@@ -8,6 +8,7 @@ Both sides are ranges of microseconds, both ends inclusive: a date of less preci
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -22,6 +23,7 @@ APPROXIMATE: Final = 0.1
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _EQUAL: Final = "({low} >= %(low)s AND {high} <= %(high)s)"
+_OVERLAP: Final = "({low} <= %(high)s AND {high} >= %(low)s)"
 SQL: Final = {
     "eq": _EQUAL,
     "ne": f"NOT {_EQUAL}",
@@ -31,7 +33,8 @@ SQL: Final = {
     "le": f"({{low}} < %(low)s OR {_EQUAL})",
     "sa": "{low} > %(high)s",
     "eb": "{high} < %(low)s",
-    "ap": "({low} <= %(high)s AND {high} >= %(low)s)",
+    "ap": _OVERLAP,
+    "overlaps": _OVERLAP,
 }
 
 
@@ -87,6 +90,19 @@ def parse(text: str, name: str, zone: ZoneInfo, now: int) -> DateValue:
         gap = int(abs(now - low) * APPROXIMATE)
         low, high = low - gap, high + gap
     return DateValue(prefix, low, high)
+
+
+def test(text: str, name: str, modifier: str, zone: ZoneInfo, now: int) -> Callable[[str, Any], bool]:
+    """Whether an element is what a search value asks for; `overlaps` asks for any moment in common."""
+    wanted = parse(text, name, zone, now)
+
+    def is_wanted(fhir_type: str, value: Any) -> bool:
+        covered = ranges(fhir_type, value, zone)
+        if modifier == "overlaps":
+            return any(low <= wanted.high and high >= wanted.low for low, high in covered)
+        return any(matches(low, high, wanted) for low, high in covered)
+
+    return is_wanted
 
 
 def matches(low: int, high: int, wanted: DateValue) -> bool:

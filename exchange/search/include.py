@@ -1,4 +1,4 @@
-"""_include and _revinclude: what the matches point to, and what points to them.
+"""_include and _revinclude: what the matches point to, and what points to them; `:iterate` from what was included, too.
 
 Spec:    https://hl7.org/fhir/R4/search.html#revinclude
 Leaves:  nothing to chance - every candidate is authorised inside the query, before the limit.
@@ -9,20 +9,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from exchange.fhir.definitions import search_parameters, type_code, type_name
+from exchange.fhir.definitions import type_code, type_name
 from exchange.fhir.path import compile_expression
 from exchange.fhir.resource import parse as parse_resource
 from exchange.permit import Permit
 from exchange.search import reference
-from exchange.search.grammar import Include
 from exchange.search.index import hash_text
+from exchange.search.parameter import known_parameters
 from exchange.search.population import population_parameters
+from exchange.search.tree import Include
 from exchange.settings import settings
 from exchange.store.session import Transaction
 from exchange.store.versions import COLUMNS, Version, opened
 from exchange.store.visibility import visible
 
 MOST_INCLUDED: Final = 1_000
+MOST_STEPS: Final = 10
 
 # Each has an order of its own: without one, the plan's order could tell how much was left out.
 
@@ -55,67 +57,91 @@ ORDER BY r.compartment, r.type, r.clinical_at DESC, r.id LIMIT %(limit)s"""
 def included(
     transaction: Transaction, permit: Permit, includes: Sequence[Include], matches: Sequence[Version]
 ) -> list[Version]:
-    """The resources to add to a page, each once, none of them a match."""
+    """The resources to add to a page, each once, none of them a match.
+
+    Every include looks at the matches; those that iterate look at what was added too, until nothing new is found.
+    """
     present = {(each.type_code, each.resource_id) for each in matches}
     added: list[Version] = []
-    for include in includes:
-        found = (_reverse if include.is_reverse else _forward)(transaction, permit, include, matches)
-        for version in found:
-            key = (version.type_code, version.resource_id)
-            if key not in present:
-                present.add(key)
-                added.append(version)
+    edge, chosen = list(matches), list(includes)
+    for _ in range(MOST_STEPS):
+        new: list[Version] = []
+        for include in chosen:
+            found = (_reverse if include.is_reverse else _forward)(transaction, permit, include, edge)
+            for version in found:
+                key = (version.type_code, version.resource_id)
+                if key not in present:
+                    present.add(key)
+                    new.append(version)
+        added += new
+        edge, chosen = new, [each for each in includes if each.is_iterated]
+        if not edge or not chosen or len(added) >= MOST_INCLUDED:
+            break
     return added[:MOST_INCLUDED]
 
 
 def _forward(
-    transaction: Transaction, permit: Permit, include: Include, matches: Sequence[Version]
+    transaction: Transaction, permit: Permit, include: Include, starts: Sequence[Version]
 ) -> list[Version]:
-    parameter = search_parameters(include.source)[include.parameter]
-    expression = compile_expression(parameter.expression, include.source)
+    known = known_parameters(include.source)
+    parameters = [known[name] for name in include.parameters]
+    expressions = [(each, compile_expression(each.expression, include.source)) for each in parameters]
     url = settings().fhir_url
     asked: set[tuple[str, str]] = set()
-    for match in matches:
-        for fhir_type, value in expression(parse_resource(match.text)):
-            for form in _local_forms(fhir_type, value, url):
-                resource_type, _, resource_id = form.partition("/")
-                is_wanted = include.target in ("", resource_type) and resource_type in parameter.targets
-                if is_wanted and permit.reads(resource_type):
-                    asked.add((resource_type, resource_id))
+    for start in starts:
+        if type_name(start.type_code) != include.source:
+            continue
+        resource = parse_resource(start.text)
+        for parameter, expression in expressions:
+            for fhir_type, value in expression(resource):
+                for form in _local_forms(fhir_type, value, url):
+                    resource_type, _, resource_id = form.partition("/")
+                    is_wanted = include.target in ("", resource_type) and resource_type in parameter.targets
+                    if is_wanted and permit.reads(resource_type):
+                        asked.add((resource_type, resource_id))
     if not asked:
         return []
-    where, parameters = visible(permit)
+    where, named = visible(permit)
     ordered = sorted(asked)
-    parameters |= {
+    named |= {
         "types": [type_code(name) for name, _ in ordered],
         "ids": [logical for _, logical in ordered],
         "limit": MOST_INCLUDED,
     }
-    return opened(transaction, transaction.rows(FORWARD.format(columns=COLUMNS, where=where), parameters))
+    return opened(transaction, transaction.rows(FORWARD.format(columns=COLUMNS, where=where), named))
 
 
 def _reverse(
-    transaction: Transaction, permit: Permit, include: Include, matches: Sequence[Version]
+    transaction: Transaction, permit: Permit, include: Include, starts: Sequence[Version]
 ) -> list[Version]:
+    known = known_parameters(include.source)
     if not permit.reads(include.source):
         return []
     hashes: set[int] = set()
+    places: set[int] = set()
     blind = transaction.crypto.blind_index
-    for match in matches:
-        form = f"{type_name(match.type_code)}/{match.resource_id}"
-        forms = [form, reference.OWN_PATIENT] if form.startswith("Patient/") else [form]
-        hashes |= {blind.value(hash_text(include.source, include.parameter, each)) for each in forms}
-    where, parameters = visible(permit)
-    parameters |= {
+    for start in starts:
+        start_type = type_name(start.type_code)
+        form = f"{start_type}/{start.resource_id}"
+        forms = [form, reference.OWN_PATIENT] if start_type == "Patient" else [form]
+        if include.target and include.target != start_type:
+            continue
+        names = [name for name in include.parameters if start_type in known[name].targets]
+        hashes |= {blind.value(hash_text(include.source, name, each)) for name in names for each in forms}
+        places |= {start.compartment} if names else set()
+    if not hashes:
+        return []
+    where, named = visible(permit)
+    named |= {
         "type": type_code(include.source),
         "hashes": sorted(hashes),
-        "places": sorted({each.compartment for each in matches}),
+        "places": sorted(places),
         "limit": MOST_INCLUDED,
     }
-    is_directory = any(each.compartment < 0 for each in matches)
-    is_populated = include.parameter in population_parameters(include.source)
+    is_directory = any(each < 0 for each in places)
+    is_populated = set(include.parameters) <= population_parameters(include.source)
     sql = (REVERSE_DIRECTORY if is_populated else REVERSE_UNINDEXED) if is_directory else REVERSE
-    return opened(transaction, transaction.rows(sql.format(columns=COLUMNS, where=where), parameters))
+    return opened(transaction, transaction.rows(sql.format(columns=COLUMNS, where=where), named))
 
 
 def _local_forms(fhir_type: str, value: Any, url: str) -> Iterable[str]:

@@ -17,7 +17,7 @@ from exchange.crypto.blind_index import BlindIndex
 from exchange.fhir.datatype import MAX_INSTANT, MIN_INSTANT
 from exchange.fhir.definitions import SearchParameter
 from exchange.fhir.path import extractor
-from exchange.search import date, reference, string, token
+from exchange.search import date, reference, string, token, uri
 from exchange.search.population import clinical_parameter, is_population_form, population_parameters
 from exchange.settings import settings
 from exchange.store.versions import BEGINNING, Index
@@ -47,7 +47,9 @@ def forms_of(
             return token.forms(fhir_type, value)
         case "string":
             return string.forms(fhir_type, value)
-        case "reference" | "uri":
+        case "uri":
+            return uri.forms(value)
+        case "reference":
             return reference.forms(fhir_type, value, own_patients, fhir_url)
         case "date" if isinstance(value, str):  # of a person: never stored as a number
             day = date.local_day(value, _place()[0])
@@ -83,7 +85,7 @@ def index(resource: dict[str, Any], own_patients: Collection[str], blind: BlindI
         own = own_patients if name in scoping else ()
         prefix = hash_text(resource_type, name, "")
         forms = {
-            form
+            reference.of_record(blind.patient_compartment(form[8:])) if _is_other_patient(form) else form
             for fhir_type, element in elements
             for form in forms_of(parameter, fhir_type, element, own, fhir_url)
         }
@@ -92,6 +94,10 @@ def index(resource: dict[str, Any], own_patients: Collection[str], blind: BlindI
         if name in population:
             found.update(token for form, token in hashed.items() if is_population_form(name, form))
     return Index(clinical_at, tokens, ranges, found)
+
+
+def _is_other_patient(form: str) -> bool:
+    return form.startswith("Patient/") and form != reference.OWN_PATIENT
 
 
 @cache

@@ -3,106 +3,57 @@
 Spec:    https://hl7.org/fhir/R4/search.html; docs/decisions/0009-two-kinds-of-search.md.
 Leaves:  includes to include; bundles to interactions/search.
 
-Two plans. A search that names a patient reads that person's slice, record by record, in index order. Any other is
-driven by the population index where a criterion is in it, else it reads what the caller may see.
+Three plans. A search that names a patient reads that person's slice, record by record, in index order. One that the
+population index knows, or a chain leads to records of, reads there. Any other reads what the caller may see.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final
 
 from exchange.fhir.definitions import type_code
-from exchange.fhir.path import extractor
 from exchange.fhir.resource import parse as parse_resource
 from exchange.permit import Permit
 from exchange.problems import TooCostly
-from exchange.search import predicate, reference, string, token
-from exchange.search.date import ranges
-from exchange.search.grammar import Criterion, Query
-from exchange.search.index import hash_text
-from exchange.search.population import clinical_parameter
-from exchange.search.predicate import Predicate
+from exchange.search.check import Check, check
+from exchange.search.order import NEWEST, PLACE, MemoryOrder, Order, order_of
+from exchange.search.predicate import Predicate, ToSql, conjunction
+from exchange.search.resolution import Resolution
+from exchange.search.tree import Criterion, Node, Query
 from exchange.settings import settings
-from exchange.store.session import Transaction
+from exchange.store.session import Row, Transaction
 from exchange.store.versions import COLUMNS, Version, opened, table_of
 from exchange.store.visibility import visible
 
 CHUNK_ROWS: Final = 500
+CHUNK_PLACES: Final = 1_000
 MOST_KEPT_CRITERIA: Final = 2
 
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """An order that SQL can give: its ORDER BY and the condition of what comes after a position."""
-
-    columns: str
-    after: str
-    names: tuple[str, ...]
-
-    def position(self, version: Version) -> list[Any]:
-        """Where a version stands in this order."""
-        return [getattr(version, name) for name in self.names]
-
-
-NEWEST: Final = Order(
-    "r.clinical_at DESC, r.id",
-    "r.clinical_at <= %(k0)s AND (r.clinical_at < %(k0)s OR r.id > %(k1)s)",
-    ("clinical_at", "resource_id"),
-)
-OLDEST: Final = Order(
-    "r.clinical_at, r.id DESC",
-    "r.clinical_at >= %(k0)s AND (r.clinical_at > %(k0)s OR r.id < %(k1)s)",
-    ("clinical_at", "resource_id"),
-)
-PLACE: Final = Order(
-    "r.compartment, r.id",
-    "r.compartment >= %(k0)s AND (r.compartment > %(k0)s OR r.id > %(k1)s)",
-    ("compartment", "resource_id"),
-)
-BY_ID: Final = {
-    False: Order("r.id", "r.id > %(k0)s", ("resource_id",)),
-    True: Order("r.id DESC", "r.id < %(k0)s", ("resource_id",)),
-}
-BY_UPDATE: Final = {
-    False: Order(
-        "r.last_updated, r.id", "(r.last_updated, r.id) > (%(k0)s, %(k1)s)", ("last_updated", "resource_id")
-    ),
-    True: Order(
-        "r.last_updated DESC, r.id",
-        "r.last_updated <= %(k0)s AND (r.last_updated < %(k0)s OR r.id > %(k1)s)",
-        ("last_updated", "resource_id"),
-    ),
-}
-
 SLICE: Final = """
-SELECT r.* FROM unnest(%(compartments)s::bigint[]) AS k(record) CROSS JOIN LATERAL (
-  SELECT {columns}, r.clinical_at FROM {table} r
+SELECT r.* FROM unnest(%(records)s::bigint[]) AS k(record) CROSS JOIN LATERAL (
+  SELECT {columns} FROM {table} r
   WHERE r.compartment = k.record AND r.type = %(type)s AND NOT r.is_deleted AND {where}
   ORDER BY {order} LIMIT %(limit)s) r
 ORDER BY {order} LIMIT %(limit)s"""
 
-POPULATION: Final = """
-SELECT {columns}, r.clinical_at FROM (
+# Where the other plans read.
+RECORDS: Final = "{table} r WHERE r.compartment = ANY(%(records)s::bigint[]) AND r.type = %(type)s"
+PLACES: Final = "{table} r WHERE r.compartment = ANY(%(places)s::bigint[]) AND r.type = %(type)s"
+ONE_HASH: Final = """token_entry t
+JOIN {table} r ON r.compartment = t.compartment AND r.type = %(type)s
+WHERE t.hash = %(one)s"""
+HASHES: Final = """(
   SELECT DISTINCT t.compartment FROM token_entry t WHERE t.hash = ANY(%(driver)s::bigint[])) t
 JOIN {table} r ON r.compartment = t.compartment AND r.type = %(type)s
-WHERE NOT r.is_deleted AND {where} ORDER BY {order} LIMIT %(limit)s"""
+WHERE true"""
+SCAN: Final = "{table} r WHERE r.type = %(type)s"
 
-ONE_HASH: Final = """
-SELECT {columns}, r.clinical_at FROM token_entry t
-JOIN {table} r ON r.compartment = t.compartment AND r.type = %(type)s
-WHERE t.hash = %(one)s AND NOT r.is_deleted AND {where} ORDER BY {order} LIMIT %(limit)s"""
-
-SCAN: Final = """
-SELECT {columns}, r.clinical_at FROM {table} r
-WHERE r.type = %(type)s AND NOT r.is_deleted AND {where} ORDER BY {order} LIMIT %(limit)s"""
-
-COUNT_SLICE: Final = """
-SELECT count(*) FROM {table} r
-WHERE r.compartment = ANY(%(compartments)s::bigint[]) AND r.type = %(type)s AND NOT r.is_deleted AND {where}"""
-
-COUNT: Final = "SELECT count(*) FROM {table} r WHERE r.type = %(type)s AND NOT r.is_deleted AND {where}"
+# An inner search of a search within records: those records, and what belongs to nobody's.
+INNER: Final = "(r.compartment = ANY(%(records)s::bigint[]) OR r.compartment < 0)"
 
 
 @dataclass(slots=True)
@@ -115,192 +66,222 @@ class Found:
 
 
 def find(
-    transaction: Transaction, permit: Permit, query: Query, scoping: Sequence[Criterion], position: list[Any]
+    transaction: Transaction,
+    permit: Permit,
+    query: Query,
+    scoping: Mapping[Criterion, int],
+    position: list[Any],
 ) -> Found:
     """The matches of a query after a position.
 
-    `scoping` are the criteria that named the patients whose records the permit lists: within those records they ask
-    for references to the record's own patient.
+    `scoping` are the criteria that named the patients whose records the permit lists, each with its place in
+    `permit.named`: there they ask for resources of those patients.
     Raises: TooCostly - more rows to compare in memory than the hub allows.
     """
+    plan = _Plan(transaction, permit, query.resource_type, query.nodes, scoping)
     if not permit.reads(query.resource_type) or permit.compartments == ():
         return Found(total=0)
-    plan = _Plan(transaction, permit, query, scoping)
     if query.is_count_only:
         return Found(total=plan.count())
-    order = _order(query, is_slice=plan.is_slice)
-    found = plan.sorted_in_memory(position) if order is None else plan.in_order(order, position)
+    order = order_of(query, is_slice=plan.is_slice)
+    if order is None:
+        found = plan.arranged(MemoryOrder(query), query.count, position)
+    else:
+        found = plan.in_order(order, query.count, position)
     if query.total == "accurate" and found.total is None:
         found.total = plan.count()
     return found
-
-
-def _order(query: Query, *, is_slice: bool) -> Order | None:
-    """The order that SQL can give; None when values must be compared in memory."""
-    if not query.sort:
-        return NEWEST if is_slice else PLACE
-    name, falls = query.sort[0]
-    if len(query.sort) == 1:
-        if name == "_id":
-            return BY_ID[falls]
-        if name == "_lastUpdated":
-            return BY_UPDATE[falls]
-        if name == clinical_parameter(query.resource_type):
-            return NEWEST if falls else OLDEST
-    return None
 
 
 class _Plan:
     """One search: its SQL, its parameters and what is left to compare in memory."""
 
     def __init__(
-        self, transaction: Transaction, permit: Permit, query: Query, scoping: Sequence[Criterion]
+        self,
+        transaction: Transaction,
+        permit: Permit,
+        resource_type: str,
+        nodes: Sequence[Node],
+        scoping: Mapping[Criterion, int] = MappingProxyType({}),
+        *,
+        is_inner: bool = False,
     ) -> None:
-        self.transaction = transaction
-        self.query = query
-        self.is_slice = permit.compartments is not None
+        self._transaction = transaction
+        self._permit = permit
+        self._type = resource_type
+        self.is_slice = permit.compartments is not None and not is_inner
         where, parameters = visible(permit)
-        parts = [where]
-        self.rest: list[Criterion] = []
-        self.varies = len(query.criteria) > MOST_KEPT_CRITERIA or any(
-            len(criterion.values) > 1 for criterion in query.criteria
-        )
-        driver: list[int] = []
-        blind = transaction.crypto.blind_index
-        for number, criterion in enumerate(query.criteria):
-            if criterion in scoping:
-                own = blind.value(hash_text(query.resource_type, criterion.name, reference.OWN_PATIENT))
-                sql = Predicate(f"r.tokens @> %(p{number})s::bigint[]", {f"p{number}": [own]})
-            else:
-                sql = predicate.to_sql(criterion, number, query.resource_type, blind, transaction.now)
-            parts.append(sql.sql)
-            parameters |= sql.parameters
-            if not sql.is_exact:
-                self.rest.append(criterion)
-            if sql.hashes and (not driver or len(sql.hashes) < len(driver)):
-                driver = sql.hashes
-        self.where = " AND ".join(parts)
-        self.parameters = parameters | {"type": type_code(query.resource_type)}
-        self.driver = driver
+        if is_inner and permit.compartments is not None:
+            where = f"{where} AND {INNER}"
+        sql = ToSql(resource_type, transaction.crypto.blind_index, transaction.now, where)
+        resolution = Resolution(transaction, self._places_of, self._resources_of, self._is_exact)
+        parts: list[Predicate] = []
+        self._rest: list[Check] = []
+        for node in nodes:
+            if isinstance(node, Criterion) and node in scoping and permit.compartments is not None:
+                records = permit.named[scoping[node]]
+                is_alone = not permit.beside and len(records) == len(permit.compartments)
+                parts.append(sql.own_patient(node, records, is_alone=is_alone))
+                continue
+            resolved = resolution.of(node, resource_type)
+            part = sql.of(resolved)
+            parts.append(part)
+            if not part.is_exact:
+                self._rest.append(check(resolved, resource_type, transaction.now))
+        joined = conjunction(parts)
+        self._where = f"{where} AND {joined.sql}"
+        self._driver = joined.hashes
+        self._places = sorted(joined.places) if joined.places is not None else None
+        self._parameters = parameters | joined.parameters | {"type": type_code(resource_type)}
+        self._varies = len(nodes) > MOST_KEPT_CRITERIA or not all(_is_single(node) for node in nodes)
         if permit.compartments is not None:
-            self.parameters["compartments"] = list(permit.compartments)
+            reached = {*permit.compartments, *permit.beside}
+            if self._places is not None and not is_inner:
+                reached &= {*self._places, *permit.beside}
+            self._parameters["records"] = sorted(reached)
 
-    def in_order(self, order: Order, position: list[Any]) -> Found:
+    def in_order(self, order: Order, count: int, position: list[Any]) -> Found:
         """A page in an order that SQL gives."""
-        wanted = self.query.count + 1
+        wanted = count + 1
         matches: list[Version] = []
         seen = 0
         first = position
         while True:
-            limit = wanted if not self.rest else max(wanted, CHUNK_ROWS)
+            limit = wanted if not self._rest else max(wanted, CHUNK_ROWS)
             rows = self._rows(order, position, limit)
             seen += len(rows)
-            matches += rows if not self.rest else filter(self._holds, rows)
+            matches += rows if not self._rest else filter(self._holds, rows)
             if len(matches) >= wanted or len(rows) < limit:
                 break
-            if seen > settings().max_scan_rows:
-                raise TooCostly(
-                    "too many resources to compare; name a patient or a narrower value", "http.query"
-                )
+            _require_affordable(seen)
             position = order.position(rows[-1])
         if len(matches) < wanted:
             return Found(matches, total=None if first else len(matches))
-        page = matches[: self.query.count]
+        page = matches[:count]
         return Found(page, order.position(page[-1]))
 
-    def sorted_in_memory(self, position: list[Any]) -> Found:
+    def arranged(self, order: MemoryOrder, count: int, position: list[Any]) -> Found:
         """A page in the order of values that are sealed: every match is opened."""
-        matches = list(self._all())
-        for name, falls in reversed(self.query.sort):
-            matches.sort(
-                key=lambda version: _sort_value(version, self.query.resource_type, name), reverse=falls
-            )
-        start = position[0] if position else 0
-        page = matches[start : start + self.query.count]
-        more = [start + len(page)] if start + len(page) < len(matches) else []
-        return Found(page, more, len(matches))
+        keyed = [(order.key(version), version) for version in self._all()]
+        after = order.arranged(keyed, position)
+        page = after[:count]
+        more = order.position(page[-1][0]) if len(after) > count else []
+        return Found([version for _, version in page], more, len(keyed))
 
     def count(self) -> int:
         """How many resources match, exactly."""
-        if self.rest:
+        if self._rest:
             return sum(1 for _ in self._all())
-        sql = (COUNT_SLICE if self.is_slice else COUNT).format(
-            table=table_of(self.query.resource_type), where=self.where
-        )
-        if self.driver and not self.is_slice:
-            counted = self._sql(PLACE, "true").replace("LIMIT %(limit)s", "")
-            sql = f"SELECT count(*) FROM ({counted}) counted"  # noqa: S608
-        number: int = self.transaction.rows(sql, self._named())[0][0]
+        counted = f"SELECT count(*) FROM {self._source()}"  # noqa: S608 - texts of this file
+        number: int = self._transaction.rows(counted, self._named())[0][0]
         return number
 
-    def _all(self) -> Iterator[Version]:
+    def places(self) -> dict[str, int]:
+        """Type/id and compartment of every match. Raises: TooCostly - there are too many."""
+        if self._rest:
+            return {f"{self._type}/{each.resource_id}": each.compartment for each in self._all()}
         most = settings().max_scan_rows
+        found = self._fetch(PLACE, [], most + 1, columns="r.id, r.compartment")
+        _require_affordable(len(found))
+        return {f"{self._type}/{row[0]}": row[1] for row in found}
+
+    def resources(self) -> list[dict[str, Any]]:
+        """Every match, opened. Raises: TooCostly - there are too many."""
+        return [parse_resource(each.text) for each in self._all()]
+
+    def _all(self) -> Iterator[Version]:
         order, position, seen = (NEWEST if self.is_slice else PLACE), list[Any](), 0
         while True:
             rows = self._rows(order, position, CHUNK_ROWS)
             seen += len(rows)
-            if seen > most:
-                raise TooCostly(
-                    "too many resources to compare; name a patient or a narrower value", "http.query"
-                )
+            _require_affordable(seen)
             yield from (each for each in rows if self._holds(each))
             if len(rows) < CHUNK_ROWS:
                 return
             position = order.position(rows[-1])
 
     def _rows(self, order: Order, position: list[Any], limit: int) -> list[Version]:
-        keys = {f"k{number}": value for number, value in enumerate(position)}
-        sql = self._sql(order, order.after if position else "true")
-        # The shapes of searches within a record are few, so their plans are kept.
-        fetch = self.transaction.prepared if self.is_slice and not self.varies else self.transaction.rows
-        return opened(self.transaction, fetch(sql, self._named() | keys | {"limit": limit}))
-
-    def _named(self) -> dict[str, Any]:
-        return self.parameters | {"driver": self.driver, "one": self.driver[0] if self.driver else None}
-
-    def _sql(self, order: Order, after: str) -> str:
-        if self.is_slice:
-            template = SLICE
-        elif not self.driver:
-            template = SCAN
-        else:
-            template = ONE_HASH if len(self.driver) == 1 else POPULATION
-        return template.format(
-            columns=COLUMNS,
-            table=table_of(self.query.resource_type),
-            where=f"{self.where} AND {after}",
-            order=order.columns,
+        return opened(
+            self._transaction, self._fetch(order, position, limit, columns=f"{COLUMNS}, r.clinical_at")
         )
 
+    def _fetch(self, order: Order, position: list[Any], limit: int, *, columns: str) -> list[Row]:
+        keys = {f"k{number}": value for number, value in enumerate(position)}
+        sql = self._sql(order, order.after if position else "true", columns=columns)
+        named = self._named() | keys | {"limit": limit}
+        if self._is_placed and order is PLACE and self._places is not None:
+            return self._by_places(sql, named, bisect_left(self._places, position[0]) if position else 0)
+        # The shapes of searches within a record are few, so their plans are kept.
+        fetch = self._transaction.prepared if self.is_slice and not self._varies else self._transaction.rows
+        return fetch(sql, named)
+
+    def _by_places(self, sql: str, named: dict[str, Any], start: int) -> list[Row]:
+        """The first rows in the order of places: a bounded number of records is looked at in one statement."""
+        found: list[Row] = []
+        places = self._places or []
+        while start < len(places) and len(found) < named["limit"]:
+            more = {"places": places[start : start + CHUNK_PLACES], "limit": named["limit"] - len(found)}
+            found += self._transaction.rows(sql, named | more)
+            start += CHUNK_PLACES
+        return found
+
+    @property
+    def _is_placed(self) -> bool:
+        return not self.is_slice and self._places is not None
+
+    def _named(self) -> dict[str, Any]:
+        one = self._driver[0] if self._driver else None
+        return self._parameters | {"driver": self._driver, "one": one, "places": self._places}
+
+    def _sql(self, order: Order, after: str, *, columns: str) -> str:
+        if not self.is_slice:
+            source = self._source()
+            return f"SELECT {columns} FROM {source} AND {after} ORDER BY {order.columns} LIMIT %(limit)s"  # noqa: S608
+        where = f"{self._where} AND {after}"
+        return SLICE.format(columns=columns, table=table_of(self._type), where=where, order=order.columns)
+
+    def _source(self) -> str:
+        if self.is_slice:
+            template = RECORDS
+        elif self._is_placed:
+            template = PLACES
+        elif self._driver:
+            template = ONE_HASH if len(self._driver) == 1 else HASHES
+        else:
+            template = SCAN
+        return f"{template.format(table=table_of(self._type))} AND NOT r.is_deleted AND {self._where}"
+
     def _holds(self, version: Version) -> bool:
-        if not self.rest:
+        if not self._rest:
             return True
         resource = parse_resource(version.text)
-        now = self.transaction.now
-        return all(predicate.holds(each, resource, version.last_updated, (), now) for each in self.rest)
+        return all(each(resource, version.last_updated) for each in self._rest)
+
+    # What inner searches are asked, under the same permit.
+
+    def _inner(self, resource_type: str, nodes: Sequence[Node]) -> _Plan | None:
+        if not self._permit.reads(resource_type):
+            return None
+        return _Plan(self._transaction, self._permit, resource_type, nodes, is_inner=True)
+
+    def _places_of(self, resource_type: str, nodes: tuple[Node, ...]) -> Mapping[str, int]:
+        plan = self._inner(resource_type, nodes)
+        return {} if plan is None else plan.places()
+
+    def _resources_of(self, resource_type: str, nodes: tuple[Node, ...]) -> list[dict[str, Any]]:
+        plan = self._inner(resource_type, nodes)
+        return [] if plan is None else plan.resources()
+
+    def _is_exact(self, resource_type: str, node: Node) -> bool:
+        """Whether SQL alone decides a node, of a type whose resources may be in the answer at all."""
+        sql = ToSql(resource_type, self._transaction.crypto.blind_index, self._transaction.now, "true")
+        return self._permit.reads(resource_type) and sql.of(node).is_exact
 
 
-def _sort_value(version: Version, resource_type: str, name: str) -> tuple[int, Any]:
-    """What a version sorts by; resources without a value come last in a rising order."""
-    if name == "_id":
-        return (0, version.resource_id)
-    if name == "_lastUpdated":
-        return (0, version.last_updated)
-    resource = parse_resource(version.text)
-    for parameter, elements in extractor(resource_type)(resource):
-        if parameter.name != name:
-            continue
-        values: list[Any] = []
-        for fhir_type, value in elements:
-            match parameter.kind:
-                case "date":
-                    values += [low for low, _ in ranges(fhir_type, value, settings().zone)]
-                case "string":
-                    values += string.texts(fhir_type, value)
-                case "token":
-                    values += [code for _, code in token.codings(fhir_type, value)]
-                case _:
-                    values += [str(value.get("reference", "")) if isinstance(value, dict) else str(value)]
-        if values:
-            return (0, min(values))
-    return (1, "")
+def _require_affordable(rows: int) -> None:
+    if rows > settings().max_scan_rows:
+        raise TooCostly("too many resources to compare; name a patient or a narrower value", "http.query")
+
+
+def _is_single(node: Node) -> bool:
+    return isinstance(node, Criterion) and len(node.values) == 1

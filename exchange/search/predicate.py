@@ -1,104 +1,249 @@
-"""A criterion as SQL over the index row, and as a check of the opened resource: side by side.
+"""What a search asks of one resource, as SQL over its index row and as a check of the opened resource: side by side.
 
 Spec:    https://hl7.org/fhir/R4/search.html; docs/decisions/0009-two-kinds-of-search.md.
-Leaves:  which rows may be looked at to store/visibility.
+Leaves:  nodes that look at other resources to resolution; which rows may be looked at to store/visibility.
 
-The SQL may let more rows through than the criterion (a bucket of names); `is_exact` says whether it does. The check
-is the criterion itself.
+The SQL may let more rows through than the node (a bucket of names, any number); `is_exact` says whether it does. The
+check is the node itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from exchange.crypto.blind_index import BlindIndex
 from exchange.fhir.datatype import parse_reference
-from exchange.fhir.path import Element, extractor
-from exchange.search import date, reference, string, token
-from exchange.search.escape import unescape
-from exchange.search.grammar import Criterion
+from exchange.fhir.definitions import SearchParameter, type_code
+from exchange.search import composite, date, reference, string, token, uri
 from exchange.search.index import SEALED_DATES, hash_text, parameter_number
 from exchange.search.population import is_population_form, population_parameters
+from exchange.search.tree import All, Among, AnyOf, Coded, Criterion, HasInRecord, Node, Not, Pointing
 from exchange.settings import settings
+
+MOST_HASHED: Final = 5_000
+_ALIAS: Final = re.compile(r"\br(?=\.)")
+FEW: Final = 8
 
 
 @dataclass(slots=True)
 class Predicate:
-    """SQL over the row alias `r`; `hashes` can drive a population search where they are not empty."""
+    """SQL over the row alias `r`.
+
+    hashes   of the population index: one of them stands in every record with a match; empty where nothing is known
+    places   compartments that every match lies in; None where nothing is known
+    """
 
     sql: str = "true"
     parameters: dict[str, Any] = field(default_factory=dict)
     is_exact: bool = True
     hashes: list[int] = field(default_factory=list)
+    places: frozenset[int] | None = None
 
 
-def to_sql(criterion: Criterion, number: int, resource_type: str, blind: BlindIndex, now: int) -> Predicate:
-    """The SQL of one criterion; `number` keeps the names of its parameters apart."""
-    name = criterion.name
-    if name == "_id":
-        return Predicate(f"r.id = ANY(%(p{number})s)", {f"p{number}": list(criterion.values)})
-    if name == "_lastUpdated":
-        return _last_updated(criterion, number, now)
-    if criterion.modifier == "missing":
-        return Predicate(is_exact=False)
-    if criterion.parameter.kind == "date" and name not in SEALED_DATES:
-        return _date(criterion, number, now)
-    forms = _forms(criterion)
-    if forms is None:
-        return Predicate(is_exact=False)
-    hashes = [blind.value(hash_text(resource_type, name, form)) for form in forms]
-    held = f"r.tokens && %(p{number})s::bigint[]"
-    parameters = {f"p{number}": hashes}
-    if criterion.modifier == "not":
-        return Predicate(f"NOT ({held})", parameters)
-    own = [blind.patient_compartment(form[8:]) for form in forms if form.startswith("Patient/")]
-    if own and name in reference.scoping_parameters(resource_type):
-        # In its own patient's record the reference has another form; this criterion asks for others beside patients.
-        own_form = blind.value(hash_text(resource_type, name, reference.OWN_PATIENT))
-        in_own = f"r.compartment = ANY(%(o{number})s::bigint[]) AND r.tokens @> %(w{number})s::bigint[]"
-        return Predicate(
-            f"({held} OR ({in_own}))", parameters | {f"o{number}": own, f"w{number}": [own_form]}
+class ToSql:
+    """Turns the nodes of one search into SQL; parameters are numbered in their order, so like searches read alike."""
+
+    def __init__(
+        self, resource_type: str, blind: BlindIndex, now: int, where: str, prefix: str = "p"
+    ) -> None:
+        """`where` is what the Permit lets be seen of the row alias `r`; `prefix` begins the names of parameters."""
+        self._type = resource_type
+        self._blind = blind
+        self._now = now
+        self._where = where
+        self._prefix = prefix
+        self._number = 0
+
+    def of(self, node: Node) -> Predicate:
+        """The SQL of one resolved node."""
+        match node:
+            case Criterion():
+                return self._criterion(node)
+            case Pointing():
+                return self._pointing(node)
+            case Coded():
+                return self._coded(node)
+            case Among(targets=targets):
+                name = self._next()
+                ids = sorted(each.partition("/")[2] for each in targets if each.startswith(self._type + "/"))
+                return Predicate(f"r.id = ANY(%({name})s::text[])", {name: ids})
+            case HasInRecord():
+                return self._has_in_record(node)
+            case All(nodes=nodes):
+                return conjunction([self.of(each) for each in nodes])
+            case AnyOf(nodes=nodes):
+                return _disjunction([self.of(each) for each in nodes])
+            case Not(node=inner):
+                inside = self.of(inner)
+                # What is not surely so cannot be denied in SQL.
+                if not inside.is_exact:
+                    return Predicate(is_exact=False)
+                return Predicate(f"NOT ({inside.sql})", inside.parameters)
+            case _:
+                raise TypeError("a node that looks at other resources reached SQL")
+
+    def own_patient(self, criterion: Criterion, records: Sequence[int], *, is_alone: bool) -> Predicate:
+        """A criterion that named patients: it asks for resources whose own patient, or another, is one of theirs.
+
+        `is_alone` says that the records searched are just these, so that a record's own patient is one of them.
+        """
+        name = criterion.name
+        if is_alone:
+            return self._held([self._hash(name, reference.OWN_PATIENT)])
+        others = self._held([self._hash(name, reference.of_record(each)) for each in records])
+        return self._or_in_own(others, name, records)
+
+    def _next(self) -> str:
+        self._number += 1
+        return f"{self._prefix}{self._number}"
+
+    def _hash(self, name: str, form: str) -> int:
+        if form.startswith("Patient/") and form != reference.OWN_PATIENT:
+            form = reference.of_record(self._blind.patient_compartment(form[8:]))
+        return self._blind.value(hash_text(self._type, name, form))
+
+    def _held(self, hashes: Sequence[int], *, is_exact: bool = True) -> Predicate:
+        name = self._next()
+        sql = f"r.tokens && %({name})s::bigint[]"
+        if len(hashes) > FEW:  # a long list is hashed once instead of walked for every row
+            sql = f"EXISTS (SELECT FROM unnest(r.tokens) held WHERE held = ANY(%({name})s::bigint[]))"
+        return Predicate(sql, {name: list(hashes)}, is_exact)
+
+    def _criterion(self, criterion: Criterion) -> Predicate:
+        name, parameter = criterion.name, criterion.parameter
+        if name == "_id":
+            key = self._next()
+            return Predicate(f"r.id = ANY(%({key})s::text[])", {key: list(criterion.values)})
+        if name == "_lastUpdated":
+            return self._compared(criterion, "{0}", "r.last_updated", "r.last_updated")
+        if criterion.modifier in ("missing", "ne"):
+            return Predicate(is_exact=False)
+        if parameter.kind == "composite":
+            return self._composite(criterion)
+        if parameter.kind == "date" and name not in SEALED_DATES:
+            key = self._next()
+            steps = "generate_series(1, cardinality(r.ranges), 3) i"
+            around = f"EXISTS (SELECT 1 FROM {steps} WHERE r.ranges[i] = %({key})s AND {{0}})"  # noqa: S608
+            found = self._compared(criterion, around, "r.ranges[i + 1]", "r.ranges[i + 2]")
+            found.parameters[key] = parameter_number(name)
+            return found
+        forms = wanted_forms(criterion)
+        if forms is None:
+            return Predicate(is_exact=False)
+        found = self._held([self._hash(name, form) for form in forms], is_exact=parameter.kind != "string")
+        if criterion.modifier == "not":
+            found.sql = f"NOT ({found.sql})"
+            return found
+        own = [self._blind.patient_compartment(form[8:]) for form in forms if form.startswith("Patient/")]
+        if own and name in reference.scoping_parameters(self._type):
+            # In its own patient's record the reference has another form; this asks for others beside patients.
+            return self._or_in_own(found, name, own)
+        return self._driven(found, name, forms)
+
+    def _or_in_own(self, found: Predicate, name: str, records: Iterable[int]) -> Predicate:
+        record, form = self._next(), self._next()
+        in_own = f"r.compartment = ANY(%({record})s::bigint[]) AND r.tokens @> %({form})s::bigint[]"
+        own_form = self._hash(name, reference.OWN_PATIENT)
+        more = {record: sorted(records), form: [own_form]}
+        return Predicate(f"({found.sql} OR ({in_own}))", found.parameters | more)
+
+    def _driven(self, found: Predicate, name: str, forms: Iterable[str]) -> Predicate:
+        """Let the population index find the records, where it has all forms of the parameter."""
+        is_populated = name in population_parameters(self._type)
+        if is_populated and all(is_population_form(name, form) for form in forms):
+            found.hashes = next(iter(found.parameters.values()))
+        return found
+
+    def _composite(self, criterion: Criterion) -> Predicate:
+        """Narrowed by the parts that have tokens; the check sees to it that they stand in one element."""
+        each_value = []
+        for text in criterion.values:
+            parts = [
+                self._criterion(Criterion(part, "", (value,)))
+                for part, value in composite.parts_of(criterion.parameter, text)
+                if part.kind in ("token", "reference", "uri") and part.name != criterion.name
+            ]
+            each_value.append(conjunction(parts))
+        found = _disjunction(each_value)
+        found.is_exact = False
+        return found
+
+    def _compared(self, criterion: Criterion, around: str, held_low: str, held_high: str) -> Predicate:
+        parts: list[str] = []
+        parameters: dict[str, Any] = {}
+        for text in criterion.values:
+            value = date.parse(text, criterion.name, settings().zone, self._now)
+            low, high = self._next(), self._next()
+            parameters |= {low: value.low, high: value.high}
+            prefix = "overlaps" if criterion.modifier == "overlaps" else value.prefix
+            compared = date.SQL[prefix].replace("%(low)s", f"%({low})s").replace("%(high)s", f"%({high})s")
+            parts.append(compared.format(low=held_low, high=held_high))
+        return Predicate(around.format(f"({' OR '.join(parts)})"), parameters)
+
+    def _pointing(self, node: Pointing) -> Predicate:
+        name = node.parameter.name
+        hashes = [self._hash(name, target) for target in node.targets]
+        scopes = name in reference.scoping_parameters(self._type)
+        if not (scopes and node.records):
+            return self._driven(self._held(hashes), name, node.targets)
+        found = self._or_in_own(self._held(hashes), name, node.records)
+        if all(each.startswith("Patient/") for each in node.targets):
+            found.places = node.records
+        return found
+
+    def _has_in_record(self, node: HasInRecord) -> Predicate:
+        inner = ToSql(node.source, self._blind, self._now, self._where, prefix=self._next() + "_")
+        own = inner._held([inner._hash(node.parameter.name, reference.OWN_PATIENT)])
+        found = conjunction([own, *(inner.of(each) for each in node.nodes)])
+        kind = self._next()
+        rows = (
+            f"SELECT FROM resource r WHERE r.compartment = {{outer}} AND r.type = %({kind})s AND NOT r.is_deleted"
+            f" AND {self._where} AND {found.sql}"
         )
-    is_populated = name in population_parameters(resource_type)
-    is_populated = is_populated and all(is_population_form(name, form) for form in forms)
-    is_exact = criterion.parameter.kind != "string"
-    return Predicate(held, parameters, is_exact, hashes if is_populated else [])
+        sql = (
+            "EXISTS ("
+            + _ALIAS.sub("h", rows).replace("resource r", "resource h").format(outer="r.compartment")
+            + ")"
+        )
+        return Predicate(sql, found.parameters | {kind: type_code(node.source)}, found.is_exact, found.hashes)
+
+    def _coded(self, node: Coded) -> Predicate:
+        pairs = node.codes.pairs
+        if node.is_negated or node.codes.systems or len(pairs) > MOST_HASHED:
+            return Predicate(is_exact=False)
+        name = node.parameter.name
+        # A code element says no system: the set decides which it may be.
+        forms = sorted({f"{system}|{code}" for system, code in pairs} | {f"|{code}" for _, code in pairs})
+        return self._driven(
+            self._held([self._hash(name, form) for form in forms], is_exact=False), name, forms
+        )
 
 
-def holds(
-    criterion: Criterion, resource: dict[str, Any], last_updated: int, own_patients: Collection[str], now: int
-) -> bool:
-    """Whether an opened resource satisfies a criterion."""
-    name, parameter = criterion.name, criterion.parameter
-    if name == "_id":
-        return resource["id"] in criterion.values
-    if name == "_lastUpdated":
-        wanted = [date.parse(each, name, settings().zone, now) for each in criterion.values]
-        return any(date.matches(last_updated, last_updated, each) for each in wanted)
-    elements: list[Element] = next(
-        (found for each, found in extractor(resource["resourceType"])(resource) if each.name == name), []
+def conjunction(parts: Sequence[Predicate]) -> Predicate:
+    """All of them."""
+    driven = [part.hashes for part in parts if part.hashes]
+    placed = [part.places for part in parts if part.places is not None]
+    return Predicate(
+        " AND ".join(part.sql for part in parts) or "true",
+        {key: value for part in parts for key, value in part.parameters.items()},
+        all(part.is_exact for part in parts),
+        min(driven, key=len) if driven else [],
+        frozenset.intersection(*placed) if placed else None,
     )
-    if criterion.modifier == "missing":
-        return (not elements) == (criterion.values == ("true",))
-    if parameter.kind == "date":
-        dates = [date.parse(each, name, settings().zone, now) for each in criterion.values]
-        covered = [one for kind, value in elements for one in date.ranges(kind, value, settings().zone)]
-        return any(date.matches(low, high, each) for low, high in covered for each in dates)
-    if parameter.kind == "token":
-        found = any(token.matches(*element, each, name) for element in elements for each in criterion.values)
-        return found != (criterion.modifier == "not")
-    if parameter.kind == "string":
-        return any(
-            string.matches(*element, each, criterion.modifier)
-            for element in elements
-            for each in criterion.values
-        )
-    sought = set(_forms(criterion) or ())
-    url = settings().fhir_url
-    return any(
-        form in sought for element in elements for form in reference.forms(*element, own_patients, url)
+
+
+def _disjunction(parts: Sequence[Predicate]) -> Predicate:
+    """Any of them; the index can drive it only where it could drive each."""
+    placed = [part.places for part in parts if part.places is not None]
+    return Predicate(
+        f"({' OR '.join(f'({part.sql})' for part in parts) or 'false'})",
+        {key: value for part in parts for key, value in part.parameters.items()},
+        all(part.is_exact for part in parts),
+        [each for part in parts for each in part.hashes] if all(part.hashes for part in parts) else [],
+        frozenset().union(*placed) if parts and len(placed) == len(parts) else None,
     )
 
 
@@ -108,9 +253,9 @@ def own_patient_criterion(criterion: Criterion, scoped: Collection[str]) -> list
     `scoped` are the parameters that do so for the type. All values must be Patients for the search to be scoped; an id
     without a type is one only where the parameter says so.
     """
-    if criterion.name not in scoped or criterion.modifier in ("identifier", "missing", "not"):
+    if criterion.name not in scoped or criterion.modifier in ("identifier", "missing", "above", "below"):
         return []
-    forms = _reference_forms(criterion)
+    forms = wanted_forms(criterion) or []
     patients = [form[8:] for form in forms if form.startswith("Patient/")]
     says_patient = criterion.name in ("patient", "subject") or criterion.modifier == "Patient"
     types = ("Patient", None) if says_patient or criterion.parameter.targets == ("Patient",) else ("Patient",)
@@ -118,56 +263,43 @@ def own_patient_criterion(criterion: Criterion, scoped: Collection[str]) -> list
     return patients if every_value else []
 
 
-def _forms(criterion: Criterion) -> list[str] | None:
+def wanted_forms(criterion: Criterion) -> list[str] | None:
     """The indexed forms that a criterion asks for; None when the index cannot say."""
-    match criterion.parameter.kind:
+    parameter, modifier = criterion.parameter, criterion.modifier
+    match parameter.kind:
+        case "token" if modifier == "of-type":
+            return [f"#{token.wanted_of_type(each, criterion.name)}" for each in criterion.values]
         case "token":
-            tokens = [token.wanted(each, criterion.name) for each in criterion.values]
-            return None if None in tokens else [each for each in tokens if each is not None]
+            is_text = modifier == "text"
+            found = [None if is_text else token.wanted(each, criterion.name) for each in criterion.values]
         case "string":
-            buckets = [string.wanted(each, criterion.modifier) for each in criterion.values]
-            return None if None in buckets else [each for each in buckets if each is not None]
+            is_open = not parameter.expression  # _text and _content look at no element
+            found = [None if is_open else string.wanted(each, modifier) for each in criterion.values]
         case "date":
             for each in criterion.values:
                 date.parse(each, criterion.name, settings().zone, 0)
-            equal = [each for each in criterion.values if len(each) in (4, 7, 10) and each[0].isdigit()]
-            return [f"@{each}" for each in equal] if len(equal) == len(criterion.values) else None
+            is_plain = not modifier and all(_is_day(each) for each in criterion.values)
+            found = [f"@{each}" if is_plain else None for each in criterion.values]
         case "uri":
-            return [f"={unescape(each)}" for each in criterion.values]
+            return _all([uri.wanted(each, modifier) for each in criterion.values])
+        case "reference":
+            url, targets = settings().fhir_url, parameter.targets
+            return _all(
+                [reference.wanted(each, criterion.name, modifier, targets, url) for each in criterion.values]
+            )
         case _:
-            return _reference_forms(criterion)
+            return None
+    return None if None in found else [each for each in found if each is not None]
 
 
-def _reference_forms(criterion: Criterion) -> list[str]:
-    url = settings().fhir_url
-    forms: list[str] = []
-    for each in criterion.values:
-        forms += reference.wanted(each, criterion.name, criterion.modifier, criterion.parameter.targets, url)
-        if ":" in each and criterion.modifier != "identifier":
-            forms.append(f"={each}")
-    return forms
+def _is_day(text: str) -> bool:
+    return text[:1].isdigit() and len(text) in (4, 7, 10)
 
 
-def _date(criterion: Criterion, number: int, now: int) -> Predicate:
-    parts, parameters = [], {f"n{number}": parameter_number(criterion.name)}
-    for index, text in enumerate(criterion.values):
-        value = date.parse(text, criterion.name, settings().zone, now)
-        low, high = f"low{number}_{index}", f"high{number}_{index}"
-        parameters |= {low: value.low, high: value.high}
-        compared = date.SQL[value.prefix].replace("%(low)s", f"%({low})s").replace("%(high)s", f"%({high})s")
-        parts.append(compared.format(low="r.ranges[i + 1]", high="r.ranges[i + 2]"))
-    steps = "generate_series(1, cardinality(r.ranges), 3) i"
-    sql = f"EXISTS (SELECT 1 FROM {steps} WHERE r.ranges[i] = %(n{number})s AND ({' OR '.join(parts)}))"  # noqa: S608
-    return Predicate(sql, parameters)
+def _all(forms: Sequence[list[str] | None]) -> list[str] | None:
+    return None if None in forms else [form for each in forms if each is not None for form in each]
 
 
-def _last_updated(criterion: Criterion, number: int, now: int) -> Predicate:
-    parts: list[str] = []
-    parameters: dict[str, Any] = {}
-    for index, text in enumerate(criterion.values):
-        value = date.parse(text, "_lastUpdated", settings().zone, now)
-        low, high = f"low{number}_{index}", f"high{number}_{index}"
-        parameters |= {low: value.low, high: value.high}
-        compared = date.SQL[value.prefix].replace("%(low)s", f"%({low})s").replace("%(high)s", f"%({high})s")
-        parts.append(compared.format(low="r.last_updated", high="r.last_updated"))
-    return Predicate(f"({' OR '.join(parts)})", parameters)
+def is_population_parameter(parameter: SearchParameter, resource_type: str) -> bool:
+    """Whether the population index has a parameter's values."""
+    return parameter.name in population_parameters(resource_type)

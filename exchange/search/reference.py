@@ -1,15 +1,16 @@
-"""Search type reference: relative, absolute, by bare id, by identifier; and type uri beside it.
+"""Search type reference: relative, absolute, by bare id, by identifier, canonical.
 
-Spec:    https://hl7.org/fhir/R4/search.html#reference, https://hl7.org/fhir/R4/search.html#uri
+Spec:    https://hl7.org/fhir/R4/search.html#reference
 Leaves:  finding a person's records behind a Patient reference to interactions/search.
 
-A reference to the patient in whose record the resource lies is indexed as `Patient/@`: a search for one record
-of a person then finds the same in every linked record.
+A reference to the patient in whose record the resource lies is indexed as `Patient/@`: a search for one record of a
+person then finds the same in every linked record. One to another patient is indexed by the place of that record, so
+that it, too, is found from every record linked to it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import cache
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from exchange.fhir.compartment import patient_parameters
 from exchange.fhir.datatype import parse_reference
 from exchange.fhir.definitions import search_parameters
 from exchange.problems import NotSupported
+from exchange.search import uri
 from exchange.search.escape import split_escaped, unescape
 
 OWN_PATIENT: Final = "Patient/@"
@@ -25,12 +27,9 @@ OWN_PATIENT: Final = "Patient/@"
 def forms(fhir_type: str, value: Any, own_patients: Collection[str], fhir_url: str) -> Iterator[str]:
     """The forms under which an element can be found; `own_patients` are ids of the compartment's patient."""
     if fhir_type != "Reference":
-        if isinstance(value, str):  # uri, url, canonical, oid, uuid
-            yield f"={value}"
-            if "|" in value:
-                yield f"={value.split('|')[0]}"
-            if fhir_type == "canonical":
-                yield local(value, fhir_url)
+        yield from uri.forms(value)  # canonical, uri
+        if fhir_type == "canonical" and isinstance(value, str):
+            yield local(value, fhir_url)
         return
     text = value.get("reference")
     if text and not text.startswith("#"):
@@ -40,6 +39,11 @@ def forms(fhir_type: str, value: Any, own_patients: Collection[str], fhir_url: s
     if isinstance(identifier, dict) and identifier.get("value"):
         yield f"identifier:{identifier.get('system', '')}|{identifier['value']}"
         yield f"identifier:*|{identifier['value']}"
+
+
+def of_record(compartment: int) -> str:
+    """The form of a reference to the patient of another record."""
+    return f"Patient#{compartment}"
 
 
 def local(text: str, fhir_url: str) -> str:
@@ -68,7 +72,15 @@ def wanted(text: str, name: str, modifier: str, targets: Collection[str], fhir_u
         return [f"{each}/{form}" for each in types]
     if modifier and not form.startswith(modifier + "/"):
         raise NotSupported(f"'{name}:{modifier}' takes an id of that type", f"http.{name}")
-    return [form]
+    return [form, f"={value}"] if ":" in value else [form]
+
+
+def test(
+    text: str, name: str, modifier: str, targets: Collection[str], fhir_url: str
+) -> Callable[[str, Any], bool]:
+    """Whether an element refers to what a search value names."""
+    sought = set(wanted(text, name, modifier, targets, fhir_url))
+    return lambda fhir_type, value: any(form in sought for form in forms(fhir_type, value, (), fhir_url))
 
 
 @cache

@@ -9,7 +9,7 @@ bucket are opened and compared in memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from exchange.fhir.datatype import fold
@@ -45,25 +45,39 @@ def forms(fhir_type: str, value: Any) -> Iterator[str]:
 def wanted(text: str, modifier: str) -> str | None:
     """The bucket that a search value asks for; None when the whole slice must be compared."""
     words = fold(unescape(text)).split()
-    if not words or modifier == "contains":
+    if not words or modifier in ("contains", "ends", "ne"):
         return None
     first = words[0]
-    if len(words) == 1 and modifier != "exact" and len(first) < BUCKET_LETTERS:
+    if len(words) == 1 and modifier not in ("exact", "is") and len(first) < BUCKET_LETTERS:
         return None
     return "^" + first[:BUCKET_LETTERS]
 
 
-def matches(fhir_type: str, value: Any, text: str, modifier: str) -> bool:
-    """Whether an element starts with (or is, or contains) a search value; a word's start counts too."""
+def test(text: str, modifier: str) -> Callable[[str, Any], bool]:
+    """Whether an element starts with a search value (a word's start counts too), is it, contains it, or ends with it."""
     sought = unescape(text)
     if modifier == "exact":
-        return sought in texts(fhir_type, value)
+        return lambda fhir_type, value: sought in texts(fhir_type, value)
     folded = fold(sought)
-    for each in texts(fhir_type, value):
-        held = fold(each)
-        if modifier == "contains":
-            if folded in held:
-                return True
-        elif held.startswith(folded) or f" {folded}" in held:
-            return True
-    return False
+    match modifier:
+        case "contains":
+            return lambda fhir_type, value: any(folded in fold(each) for each in texts(fhir_type, value))
+        case "starts":
+            return lambda fhir_type, value: any(
+                fold(each).startswith(folded) for each in texts(fhir_type, value)
+            )
+        case "ends":
+            return lambda fhir_type, value: any(
+                fold(each).endswith(folded) for each in texts(fhir_type, value)
+            )
+        case "is":
+            return lambda fhir_type, value: any(fold(each) == folded for each in texts(fhir_type, value))
+        case "ne":
+            return lambda fhir_type, value: any(fold(each) != folded for each in texts(fhir_type, value))
+    inner = f" {folded}"
+
+    def is_wanted(fhir_type: str, value: Any) -> bool:
+        held = (fold(each) for each in texts(fhir_type, value))
+        return any(each.startswith(folded) or inner in each for each in held)
+
+    return is_wanted

@@ -112,6 +112,16 @@ token_entry = Table(
     comment="population search: in which records a keyed hash stands; a row may outlive what it points to",
 )
 
+shared_record = Table(
+    "shared_record",
+    metadata,
+    Column("member", BigInteger, nullable=False),
+    Column("compartment", BigInteger, nullable=False),
+    PrimaryKeyConstraint("member", "compartment"),
+    info=DISTRIBUTED,
+    comment="pairs of records that some resource is about together; a row may outlive it",
+)
+
 data_key = Table(
     "data_key",
     metadata,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import permutations
 from typing import Final
 
 import msgspec
@@ -41,6 +42,10 @@ class Version(msgspec.Struct, frozen=True):
     def compartments(self) -> tuple[int, ...]:
         """Every patient's record that it lies in."""
         return (self.compartment, *self.members)
+
+    def with_text(self, text: bytes) -> Version:
+        """The same version with another text: a part of it."""
+        return msgspec.structs.replace(self, text=text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +111,9 @@ INSERT INTO resource_history ({HISTORY_COLUMNS}) SELECT {HISTORY_COLUMNS} FROM o
 ENTER: Final = """
 INSERT INTO token_entry (hash, compartment) SELECT * FROM unnest(%s::bigint[], %s::bigint[]) ON CONFLICT DO NOTHING"""
 
+SHARE: Final = """
+INSERT INTO shared_record (member, compartment) SELECT * FROM unnest(%s::bigint[], %s::bigint[]) ON CONFLICT DO NOTHING"""
+
 READ_CURRENT: Final = f"SELECT {COLUMNS} FROM resource r WHERE r.id = %(id)s AND r.type = %(type)s AND "  # noqa: S608
 
 READ_VERSION: Final = """
@@ -113,14 +121,6 @@ SELECT {columns} FROM resource r WHERE r.id = %(id)s AND r.type = %(type)s AND r
 UNION ALL
 SELECT {columns} FROM resource_history r
 WHERE r.id = %(id)s AND r.type = %(type)s AND r.version_id = %(version)s AND {visible}"""
-
-# An old version obeys what is decided for the record today: both halves carry the same predicate.
-HISTORY: Final = """
-SELECT * FROM (
-  SELECT {columns} FROM resource r WHERE r.id = %(id)s AND r.type = %(type)s AND {visible}
-  UNION ALL
-  SELECT {columns} FROM resource_history r WHERE r.id = %(id)s AND r.type = %(type)s AND {visible}) versions
-WHERE version_id < %(before)s ORDER BY version_id DESC LIMIT %(limit)s"""
 
 
 def occupied(transaction: Transaction, ids: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Occupancy]:
@@ -181,6 +181,10 @@ def write(
         )
         entries |= {(token, each.compartment) for token in index.population_tokens}
     transaction.copy("resource", RESOURCE_COLUMNS, io.StringIO("".join(rows)))
+    pairs = {pair for each in writes if each.members for pair in permutations((each.compartment, *each.members), 2)}
+    if pairs:
+        ones, others = zip(*sorted(pairs), strict=True)
+        transaction.run(SHARE, (_array(ones), _array(others)))
     if entries:
         ordered = sorted(entries)  # one order for every writer: two bundles cannot deadlock
         hashes, places = zip(*ordered, strict=True)
@@ -211,17 +215,6 @@ def read_version(
     parameters |= {"id": resource_id, "type": type_code(resource_type), "version": version_id}
     rows = transaction.rows(READ_VERSION.format(columns=COLUMNS, visible=predicate), parameters)
     return opened(transaction, rows)[0] if rows else None
-
-
-def history(
-    transaction: Transaction, permit: Permit, resource_type: str, resource_id: str, *, before: int, limit: int
-) -> list[Version]:
-    """The versions older than `before`, newest first."""
-    predicate, parameters = visible(permit)
-    parameters |= {"id": resource_id, "type": type_code(resource_type), "before": before, "limit": limit}
-    return opened(
-        transaction, transaction.rows(HISTORY.format(columns=COLUMNS, visible=predicate), parameters)
-    )
 
 
 def opened(transaction: Transaction, rows: list[tuple]) -> list[Version]:  # type: ignore[type-arg]

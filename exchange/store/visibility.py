@@ -14,8 +14,9 @@ from exchange.permit import DIRECTORY_TYPES, Permit
 DIRECTORY_CODES: Final = sorted(type_code(name) for name in DIRECTORY_TYPES)
 
 NAMED: Final = """(
-  (r.compartment > 0 AND r.compartment = ANY(%(compartments)s::bigint[])
-   AND (r.members IS NULL OR r.members <@ %(compartments)s::bigint[]))
+  (r.compartment = ANY(%(compartments)s::bigint[]) AND r.members IS NULL)
+  OR (r.compartment = ANY(%(together)s::bigint[]) AND r.members <@ %(together)s::bigint[]
+      AND (r.members || r.compartment) && %(compartments)s::bigint[])
   OR (r.compartment < 0 AND (r.type = ANY(%(directory)s::smallint[]) OR r.custodian = %(custodian)s)))"""
 
 # Every record of a person is shared where each of the person's consents that speaks permits, and one speaks.
@@ -51,7 +52,11 @@ def visible(permit: Permit) -> tuple[str, dict[str, Any]]:
         return "true", {}
     parameters: dict[str, Any] = {"directory": DIRECTORY_CODES, "custodian": permit.custodian}
     if permit.compartments is not None:
-        return NAMED, parameters | {"compartments": list(permit.compartments)}
+        compartments = list(permit.compartments)
+        return NAMED, parameters | {
+            "compartments": compartments,
+            "together": compartments + list(permit.beside),
+        }
     if not permit.actors:
         return OWN, parameters
     return POPULATION, parameters | {

@@ -177,20 +177,17 @@ def test_a_hidden_record_does_not_answer_for_its_person(transaction, record, lin
     assert permit.compartments == (linked,)
 
 
-def test_several_criteria_must_name_the_same_person(transaction, record, linked):
+def test_each_criterion_asks_within_the_records_that_it_names(transaction, record, linked):
     put(transaction, a_requester(POST), a_patient("p3", dni="40000003", given=("Luz",)))
     own = a_requester(POST)
-    assert (
-        decide(transaction, own, Need((("Observation", "s"),), patients=(("p1",), ("p3",)))).compartments
-        == ()
-    )
-    assert (
-        len(
-            decide(transaction, own, Need((("Observation", "s"),), patients=(("p1", "p3"),))).compartments
-            or ()
-        )
-        == 2
-    )
+    third = transaction.crypto.blind_index.patient_compartment("p3")
+    both = decide(transaction, own, Need((("Observation", "s"),), patients=(("p1",), ("p3",))))
+    assert both.named == ((record,), (third,))
+    assert set(both.compartments or ()) == {record, third}
+    either = decide(transaction, own, Need((("Observation", "s"),), patients=(("p1", "p3"),)))
+    assert [set(each) for each in either.named] == [{record, third}]
+    hidden = decide(transaction, own, Need((("Observation", "s"),), patients=(("p1",), ("p2",))))
+    assert (hidden.named, hidden.compartments) == (((record,), ()), (record,))
 
 
 def test_hidden_and_absent_are_decided_alike(transaction, record):

@@ -9,7 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exchange.problems import NotSupported, Problem, TooCostly
-from exchange.search.grammar import MAX_CRITERIA, MAX_INCLUDES, MAX_VALUES, Query, parse
+from exchange.search.filter import MAX_COMPARISONS
+from exchange.search.grammar import MAX_CRITERIA, MAX_DEPTH, MAX_VALUES, parse
+from exchange.search.result_parameters import MAX_INCLUDES
+from exchange.search.tree import All, AnyOf, Chain, Criterion, Has, Include, Listed, Not, Query
 from exchange.settings import settings
 
 SECRET = "40000001"
@@ -44,29 +47,45 @@ def test_an_escaped_comma_separates_nothing():
     ("query", "named"),
     [
         (f"nonsense={SECRET}", "nonsense"),
-        (f"code:above={SECRET}", "above"),
-        (f"code:text={SECRET}", "text"),
-        (f"status:exact={SECRET}", "exact"),
+        (f"code:above:below={SECRET}", "above"),
+        (f"code:exact={SECRET}", "exact"),
+        (f"status:identifier={SECRET}", "identifier"),
+        (f"date:not={SECRET}", "date"),
+        (f"value-quantity:above={SECRET}", "value-quantity"),
         (f"subject:Practitioner={SECRET}", "Practitioner"),
-        (f"subject.name={SECRET}", "subject.name"),
-        (f"_has:Observation:subject:code={SECRET}", "_has"),
+        (f"subject:Practitioner.name={SECRET}", "subject"),
+        (f"subject.nonsense={SECRET}", "nonsense"),
+        (f"code.name={SECRET}", "code"),
+        (f"subject:Patient.name:not={SECRET}", "name"),
+        (f"_has:Observation:subject={SECRET}", "_has"),
+        (f"_has:Patient:organization:name={SECRET}", "_has"),
+        (f"_has:Nonsense:subject:code={SECRET}", "_has"),
+        (f"_has:Provenance:target:nonsense={SECRET}", "nonsense"),
         (f"_filter={SECRET}", "_filter"),
-        (f"_content={SECRET}", "_content"),
+        (f"_filter=nonsense eq {SECRET}", "nonsense"),
+        (f"_filter=code sw {SECRET}", "code"),
+        (f"_filter=code eq {SECRET} and", "_filter"),
+        (f"_filter=(code eq {SECRET}", "_filter"),
+        (f"_filter=code eq {SECRET})", "_filter"),
+        ('_filter=code eq "open', "_filter"),
+        ('_filter=related[type eq "x"].target pr true', "_filter"),
         (f"_query={SECRET}", "_query"),
-        (f"value-quantity={SECRET}", "value-quantity"),
-        (f"code-value-quantity={SECRET}", "code-value-quantity"),
+        (f"_list={SECRET},", "_list"),
+        ("_list=$current-allergies", "_list"),
+        (f"_list:not={SECRET}", "_list"),
+        ("_elements=nonsense", "nonsense"),
+        ("_elements=Nonsense.id", "_elements"),
+        ("_summary=maybe", "_summary"),
         ("_sort=nonsense", "nonsense"),
-        ("_sort=value-quantity", "value-quantity"),
+        ("_sort=code-value-quantity", "code-value-quantity"),
+        ("_sort=_text", "_text"),
         (f"_include={SECRET}", "_include"),
         ("_include=Observation:code", "_include"),
         ("_include=Observation:subject:Organization", "_include"),
         ("_include=Patient:organization", "_include"),
         ("_revinclude=Provenance:agent", "_revinclude"),
-        ("_include:iterate=Observation:subject", "_include"),
-        ("_include=*", "_include"),
+        ("_include:again=Observation:subject", "_include"),
         (f"_total={SECRET}", "_total"),
-        ("_summary=true", "_summary"),
-        ("_elements=id", "_elements"),
         ("_contained=true", "_contained"),
         (f"_id:not={SECRET}", "_id"),
         ("_id:missing=true", "_id"),
@@ -108,7 +127,7 @@ def test_lenient_leaves_out_what_is_not_known_and_says_so():
 
 def test_lenient_does_not_forgive_a_wrong_use_of_what_is_known():
     with pytest.raises(NotSupported):
-        parsed("code:above=1", lenient=True)
+        parsed("code:exact=1", lenient=True)
 
 
 def test_the_self_link_says_what_was_used_without_the_page():
@@ -141,3 +160,80 @@ def test_a_search_has_bounds():
 def test_every_resource_type_has_the_parameters_of_all():
     for resource_type in ("Patient", "Bundle", "Organization", "Binary"):
         assert len(parsed("_id=a&_lastUpdated=ge2026&_tag=x", resource_type).criteria) == 3
+
+
+def test_a_chain_is_read_from_left_to_right():
+    [chain] = parsed("encounter:Encounter.service-provider.name:exact=Otuzco").nodes
+    assert isinstance(chain, Chain)
+    [(target, inner)] = chain.targets
+    assert (chain.parameter.name, target) == ("encounter", "Encounter")
+    assert isinstance(inner, Chain)
+    [(target, last)] = inner.targets
+    assert target == "Organization"
+    assert isinstance(last, Criterion)
+    assert (last.name, last.modifier, last.values) == ("name", "exact", ("Otuzco",))
+
+
+def test_a_chain_without_a_type_goes_to_every_type_that_knows_the_rest():
+    [chain] = parsed("subject.identifier=1").nodes
+    assert isinstance(chain, Chain)
+    assert {target for target, _ in chain.targets} == {"Patient", "Group", "Device", "Location"}
+    [chain] = parsed("subject.birthdate=2000").nodes
+    assert isinstance(chain, Chain)
+    assert {target for target, _ in chain.targets} == {"Patient"}
+
+
+def test_has_and_chains_mix():
+    [has] = parsed("_has:Observation:patient:performer:Organization.name=Otuzco", "Patient").nodes
+    assert isinstance(has, Has)
+    assert isinstance(has.node, Chain)
+    [has] = parsed("_has:Encounter:patient:_has:Observation:encounter:code=1", "Patient").nodes
+    assert isinstance(has, Has)
+    assert isinstance(has.node, Has)
+
+
+def test_a_filter_is_read_from_left_to_right():
+    [node] = parsed("_filter=code eq 1 or not (status eq final) and date ge 2026").nodes
+    assert isinstance(node, All)
+    either, last = node.nodes
+    assert isinstance(either, AnyOf)
+    assert isinstance(either.nodes[1], Not)
+    assert isinstance(last, Criterion)
+    assert last.values == ("ge2026",)
+
+
+def test_a_filter_takes_texts_with_anything_in_them():
+    [node] = parsed(r'_filter=value-string eq "a, \"b\" (c) | $"').nodes
+    assert isinstance(node, Criterion)
+    assert node.values == (r'a\, "b" (c) | $',)
+
+
+def test_lists_elements_and_parts():
+    query = parsed("_list=l1,List/l2&_elements=code,Observation.status,Patient.name&_summary=text")
+    assert query.nodes == [Listed(("l1", "l2"))]
+    assert (query.elements, query.summary) == (("code", "status"), "text")
+
+
+def test_includes_of_all():
+    [forward] = parsed("_include=*").includes
+    assert {"subject", "encounter", "performer"} <= set(forward.parameters)
+    back = parsed("_revinclude=*", "Patient").includes
+    assert {each.source for each in back} >= {"Observation", "Encounter", "Provenance"}
+    [iterated] = parsed("_include:iterate=Patient:organization").includes
+    assert iterated == Include("Patient", ("organization",), "", is_reverse=False, is_iterated=True)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        ".".join(["subject"] + ["general-practitioner"] * 50) + "=1",
+        ".".join(["encounter"] + ["part-of"] * (MAX_DEPTH + 2)) + "=1",
+        "_has:Observation:focus:" * 50 + "code=1",
+        "_filter=" + " and ".join(["code eq 1"] * (MAX_COMPARISONS + 1)),
+        "_filter=" + "(" * 200 + "code eq 1" + ")" * 200,
+        "_filter=" + "x" * 5_000,
+    ],
+)
+def test_chains_and_filters_are_bounded(query):
+    with pytest.raises((TooCostly, NotSupported)):
+        parsed(query)
