@@ -13,11 +13,12 @@ import anyio.to_thread
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match, Route
 
 from exchange import __version__
 from exchange.hub import open_hub
 from exchange.problems import NotFound, NotSupported, Problem
-from exchange.rest import routes, token
+from exchange.rest import openapi, routes, token
 from exchange.rest.outcome import problem_response
 from exchange.settings import settings
 
@@ -57,13 +58,14 @@ def create_app() -> FastAPI:
     )
     app.include_router(token.router)
     app.include_router(routes.router)
+    app.include_router(openapi.router)
     app.router.routes.extend(routes.fhir_routes())
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(404, _on_unknown)
     app.add_exception_handler(405, _on_method)
     app.add_exception_handler(Exception, _on_defect)
-    app.add_api_route("/health/live", _live, methods=["GET"], tags=["open"])
-    app.add_api_route("/health/ready", _ready, methods=["GET"], tags=["open"])
+    app.add_api_route("/health/live", _live, methods=["GET", "HEAD"], tags=["open"])
+    app.add_api_route("/health/ready", _ready, methods=["GET", "HEAD"], tags=["open"])
     return app
 
 
@@ -78,23 +80,37 @@ def _ready(request: Request) -> Response:
     return JSONResponse({"status": "ready" if is_ready else "waiting"}, 200 if is_ready else 503)
 
 
-def _on_problem(_request: Request, problem: Exception) -> Response:
+def _on_problem(request: Request, problem: Exception) -> Response:
     if not isinstance(problem, Problem):
         raise problem
-    return problem_response(problem)
+    return problem_response(problem, routes.wanted_or_json(request))
 
 
-def _on_unknown(_request: Request, _problem: Exception) -> Response:
-    return problem_response(NotFound("there is nothing at this address"))
+def _on_unknown(request: Request, _problem: Exception) -> Response:
+    return problem_response(NotFound("there is nothing at this address"), routes.wanted_or_json(request))
 
 
-def _on_method(_request: Request, _problem: Exception) -> Response:
-    response = problem_response(NotSupported("this address does not take this method"))
+def _on_method(request: Request, problem: Exception) -> Response:
+    words = NotSupported("this address does not take this method")
+    response = problem_response(words, routes.wanted_or_json(request))
     response.status_code = 405
+    response.headers["Allow"] = ", ".join(sorted(_methods(request, problem)))
     return response
 
 
-def _on_defect(_request: Request, problem: Exception) -> Response:
+def _methods(request: Request, problem: Exception) -> set[str]:
+    """The methods that an address takes, on whichever of its routes."""
+    told = (getattr(problem, "headers", None) or {}).get("Allow", "")
+    found = {each.strip() for each in told.split(",") if each.strip()}
+    for route in request.app.router.routes:
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
+            found |= route.methods or set()
+    return found
+
+
+def _on_defect(request: Request, problem: Exception) -> Response:
     # The class alone: a message may quote what somebody sent.
     logging.getLogger("exchange.app").error("E-500 defect of class %s", type(problem).__name__)
-    return problem_response(Problem("the hub failed; the failure is in its log"))
+    return problem_response(
+        Problem("the hub failed; the failure is in its log"), routes.wanted_or_json(request)
+    )

@@ -45,6 +45,7 @@ class Settings(BaseSettings):
     )
 
     max_body_bytes: int = Field(32 * 1024 * 1024, ge=1024, description="Largest request body.")
+    body_timeout_seconds: int = Field(120, ge=1, description="Longest wait for a request's body.")
     max_bundle_entries: int = Field(10_000, ge=1, description="Most entries of a batch or transaction.")
     max_json_depth: int = Field(64, ge=8, description="Deepest JSON nesting.")
     default_page_size: int = Field(50, ge=1, description="Matches on a page when `_count` is absent.")

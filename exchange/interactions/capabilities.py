@@ -29,7 +29,7 @@ def capability_statement() -> bytes:
         "software": {"name": "Chasqui", "version": __version__},
         "implementation": {"description": "Regional health-record exchange", "url": settings().fhir_url},
         "fhirVersion": "4.0.1",
-        "format": ["application/fhir+json", "json"],
+        "format": ["application/fhir+json", "application/fhir+xml", "json", "xml"],
         "rest": [
             {
                 "mode": "server",

@@ -1,56 +1,32 @@
-"""Content negotiation and the headers that shape an answer.
+"""The headers that shape an answer, and the bounds of a query.
 
-Spec:    https://hl7.org/fhir/R4/http.html#mime-type, https://hl7.org/fhir/R4/http.html#prefer
+Spec:    https://hl7.org/fhir/R4/http.html#prefer, https://hl7.org/fhir/R4/http.html#cread
+Leaves:  formats to media_type.py.
 """
 
 from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import Final
 
-from exchange.problems import Malformed, NotSupported, TooCostly
+from starlette.datastructures import Headers
 
-_JSON: Final = frozenset({"application/fhir+json", "application/json", "json", "text/json"})
-_ANY: Final = frozenset({"*/*", "application/*"})
+from exchange.problems import Malformed, TooCostly
+from exchange.rest.media_type import FORM, MAX_OFFERS, UnsupportedMediaType, media_type
+
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9.\-_:]{1,128}", re.ASCII)
-_RETURN: Final = re.compile(r"(?:^|[,;\s])return=(minimal|representation|OperationOutcome)(?:$|[,;\s])")
+_RETURNS: Final = {each.lower(): each for each in ("minimal", "representation", "OperationOutcome")}
+_ETAG: Final = re.compile(r'(?:W/)?"([^"]{0,64})"|(\*)', re.ASCII)
 MAX_QUERY_BYTES: Final = 16_384
-
-
-class NotAcceptable(NotSupported):
-    """The answer is asked for in a format that this hub does not write (406)."""
-
-
-class UnsupportedMediaType(NotSupported):
-    """The body is in a format that this hub does not read (415)."""
-
-
-def require_json_answer(headers: Mapping[str, str], query: Iterable[tuple[str, str]]) -> None:
-    """Whether JSON is wanted, by `_format` or Accept. Raises: NotAcceptable."""
-    formats = [value for name, value in query if name == "_format"]
-    if formats:
-        if formats[-1].split(";")[0].strip().replace(" ", "+") not in _JSON:
-            raise NotAcceptable("this hub answers in JSON", "http._format")
-        return
-    accept = headers.get("accept", "")
-    offers = {offer.split(";")[0].strip().lower() for offer in accept.split(",")} - {""}
-    if offers and not offers & (_JSON | _ANY):
-        raise NotAcceptable("this hub answers in JSON", "http.Accept")
-
-
-def require_json_body(headers: Mapping[str, str]) -> None:
-    """Whether the body says that it is JSON. Raises: UnsupportedMediaType."""
-    kind = headers.get("content-type", "").split(";")[0].strip().lower()
-    if kind not in _JSON:
-        raise UnsupportedMediaType("this hub reads JSON", "http.Content-Type")
 
 
 def require_form(headers: Mapping[str, str], body: bytes) -> None:
     """Whether the body is a search form, and a bounded one. Raises: UnsupportedMediaType, TooCostly."""
-    kind = headers.get("content-type", "").split(";")[0].strip().lower()
-    if body and kind != "application/x-www-form-urlencoded":
+    if body and media_type(headers.get("content-type", "")).name != FORM:
         raise UnsupportedMediaType("a search is posted as a form", "http.Content-Type")
     if len(body) > MAX_QUERY_BYTES:
         raise TooCostly("the query is too long", "http.query")
@@ -66,15 +42,47 @@ def require_bounded(query: str, *parts: str) -> None:
         raise Malformed("the address holds a NUL character", "http.url")
 
 
-def prefer_return(headers: Mapping[str, str]) -> str:
+def prefer_return(headers: Headers) -> str:
     """What a write shall answer with."""
-    match = _RETURN.search(headers.get("prefer", ""))
-    return match.group(1) if match else "representation"
+    return stated_return(headers) or "representation"
 
 
-def is_lenient(headers: Mapping[str, str]) -> bool:
+def stated_return(headers: Headers) -> str:
+    """The return preference where one is stated, else ""."""
+    return _RETURNS.get(_preferences(headers).get("return", ""), "")
+
+
+def is_lenient(headers: Headers) -> bool:
     """Whether unknown search parameters are passed over: only where the caller asks for it."""
-    return "handling=lenient" in headers.get("prefer", "")
+    return _preferences(headers).get("handling") == "lenient"
+
+
+def _preferences(headers: Headers) -> dict[str, str]:
+    """The Prefer headers: the first of equal preferences counts.
+
+    Spec: RFC 7240, 2
+    """
+    found: dict[str, str] = {}
+    for part in ",".join(headers.getlist("prefer")).replace(";", ",").split(",", MAX_OFFERS):
+        name, _, value = part.lower().partition("=")
+        found.setdefault(name.strip(), value.strip().strip('"'))
+    return found
+
+
+def is_known(headers: Headers, version_id: int, last_updated: int) -> bool:
+    """Whether the caller has this version already, by If-None-Match or, without it, by If-Modified-Since.
+
+    Spec: https://hl7.org/fhir/R4/http.html#cread, RFC 9110 13.1
+    """
+    told = headers.getlist("if-none-match")
+    if told:
+        return any(star or etag == str(version_id) for etag, star in _ETAG.findall(",".join(told)))
+    try:
+        since = parsedate_to_datetime(headers.get("if-modified-since", ""))
+    except (TypeError, ValueError, OverflowError):
+        return False
+    since = since if since.tzinfo else since.replace(tzinfo=UTC)
+    return last_updated // 1_000_000 <= since.timestamp()
 
 
 def request_id(headers: Mapping[str, str]) -> str:

@@ -9,23 +9,28 @@ Acts run in the process's few threads, since psycopg2 blocks (docs/decisions/000
 from __future__ import annotations
 
 from asyncio import get_running_loop
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Final
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
+from functools import lru_cache
+from typing import Final
 from urllib.parse import parse_qsl
 
 import msgspec
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from exchange.fhir.definitions import is_resource_type
 from exchange.perform import Spine
-from exchange.problems import NotFound, NotSupported, Problem, TooCostly
-from exchange.request import Interaction
+from exchange.problems import NotFound, NotSupported, Problem
+from exchange.request import Answer, Interaction
 from exchange.request import Request as Asked
 from exchange.rest import negotiation
-from exchange.rest.outcome import FHIR_JSON, answer_response, problem_response
-from exchange.settings import settings
+from exchange.rest.binary import content_response, is_content, resource_of, wants_resource
+from exchange.rest.body import FHIR_PATH, as_json, bounded_body, inflated, is_encoded, patch_body
+from exchange.rest.media_type import JSON, Format, Kind, NotAcceptable, wanted_format
+from exchange.rest.outcome import answer_response, problem_response, version_headers
+from exchange.rest.rendering import finished, rendered
 
 ROUTES: Final[tuple[tuple[str, str, Interaction], ...]] = (
     ("GET", "/${operation}", "operation"),
@@ -68,38 +73,26 @@ class _Kind(msgspec.Struct):
 
 _KIND: Final = msgspec.json.Decoder(_Kind)
 
-FHIR_PATH: Final = "/fhir"
-
 router: Final = APIRouter(prefix=FHIR_PATH)
 
 
-async def bounded_body(request: Request) -> bytes:
-    """The request's body. Raises: TooCostly - longer than the hub takes, told before it is read whole."""
-    if request.method in ("GET", "HEAD", "DELETE"):
-        return b""
-    if "authorization" not in request.headers and request.url.path.startswith(FHIR_PATH):
-        return b""  # it will be refused: nothing of it needs to be read
-    most = settings().max_body_bytes
-    told = request.headers.get("content-length", "0")
-    if told.isdigit() and int(told) > most:
-        raise TooCostly("the body is larger than this hub takes")
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > most:
-            raise TooCostly("the body is larger than this hub takes")
-        parts.append(part)
-    return b"".join(parts)
-
-
-Body = Annotated[bytes, Depends(bounded_body)]
-
-
-@router.get("/metadata", tags=["open"])
+@router.api_route("/metadata", methods=["GET", "HEAD"], tags=["open"])
 def metadata(request: Request) -> Response:
     """The CapabilityStatement; open to everybody."""
     spine: Spine = request.app.state.spine
-    return Response(spine.capabilities(), media_type=FHIR_JSON)
+    query = parse_qsl(request.url.query[: negotiation.MAX_QUERY_BYTES], keep_blank_values=True)
+    try:
+        wanted = _wanted(request, query)
+        body = capabilities(spine, wanted.kind, is_pretty=wanted.is_pretty)
+    except Problem as problem:
+        return problem_response(problem)
+    return finished(Response(body, media_type=wanted.media_type), request.headers)
+
+
+@lru_cache(4)
+def capabilities(spine: Spine, kind: Kind, *, is_pretty: bool) -> bytes:
+    """The CapabilityStatement in one format: written once, since anybody may ask."""
+    return rendered(spine.capabilities(), Format(kind, is_pretty=is_pretty))
 
 
 def fhir_routes() -> list[Route]:
@@ -119,7 +112,7 @@ def _endpoint(interaction: Interaction) -> Callable[[Request], Awaitable[Respons
         try:
             body = await bounded_body(request)
         except Problem as problem:
-            return problem_response(problem)
+            return problem_response(problem, wanted_or_json(request))
         # psycopg2 blocks: the act runs in one of the process's few threads.
         threads = request.app.state.threads
         return await get_running_loop().run_in_executor(threads, answer, request, body, interaction)
@@ -131,44 +124,110 @@ def answer(request: Request, body: bytes, interaction: Interaction) -> Response:
     """Turn an HTTP request into an act, and its answer or problem into a response."""
     spine: Spine = request.app.state.spine
     headers = request.headers
-    asked = _asked(request, body, interaction)
+    # A compressed body is looked into once the caller is known.
+    asked = _asked(request, b"" if is_encoded(request) else body, interaction)
+    wanted = wanted_or_json(request)
     try:
         # 1. Who asks: nothing else is looked at before.
         told = headers.getlist("authorization")
         requester = spine.requester(told[0] if len(told) == 1 else "", asked)
-        # 2. Whether it can be asked so.
+        # 2. Whether it can be asked so, and what it says.
         try:
-            _require_speakable(request, body, asked)
+            _require_speakable(request, asked)
+            wanted = _wanted_or_content(request, asked)
+            asked = _read(request, body, asked, interaction)
         except Problem as problem:
             spine.refuse(asked, requester, problem)
             raise
         # 3. The act.
         done = spine.perform(asked, requester)
+        # 4. Its answer, as it is wanted.
+        response = _answered(request, asked, done, wanted)
     except Problem as problem:
-        return problem_response(problem)
-    is_pretty = any(pair == ("_pretty", "true") for pair in asked.query)
-    return answer_response(
-        done,
-        is_pretty=is_pretty,
-        prefer=negotiation.prefer_return(headers),
-        if_none_match=headers.get("if-none-match"),
-    )
+        response = problem_response(problem, wanted)
+    response.headers["X-Request-Id"] = asked.request_id
+    return finished(response, headers)
 
 
-def _require_speakable(request: Request, body: bytes, asked: Asked) -> None:
-    """Hold a request against what this door speaks. Raises: the problem that it would be answered with."""
+def _answered(request: Request, asked: Asked, done: Answer, wanted: Format) -> Response:
+    headers = request.headers
+    is_read = asked.interaction in ("read", "vread") and done.outcome == "ok"
+    if is_read and negotiation.is_known(headers, done.version_id, done.last_updated):
+        done.outcome = "not-modified"
+    elif is_read and _may_be_content(request, asked):
+        content = content_response(done, headers.get("accept", ""), version_headers(done))
+        if content is not None:
+            return content
+        wanted = _wanted(request, asked.query)
+    return answer_response(done, wanted, prefer=asked.prefer or "representation")
+
+
+def _may_be_content(request: Request, asked: Asked) -> bool:
+    """Whether a Binary is told as its content rather than as a resource."""
+    is_read = asked.interaction in ("read", "vread") and asked.resource_type == "Binary"
+    return is_read and not wants_resource(request.headers.get("accept", ""), _formats(asked.query))
+
+
+def _wanted_or_content(request: Request, asked: Asked) -> Format:
+    """The format of the answer. Raises: NotAcceptable - but not where a Binary's own type may be meant."""
+    return JSON if _may_be_content(request, asked) else _wanted(request, asked.query)
+
+
+def _wanted(request: Request, query: Iterable[tuple[str, str]]) -> Format:
+    pairs = tuple(query)
+    accept = ",".join(request.headers.getlist("accept"))
+    found = wanted_format(accept, _formats(pairs))
+    return replace(found, is_pretty=True) if ("_pretty", "true") in pairs else found
+
+
+def wanted_or_json(request: Request) -> Format:
+    """The format of a problem: what is wanted, or JSON where that is nothing that this hub writes."""
+    query = request.url.query
+    if len(query) > negotiation.MAX_QUERY_BYTES:
+        return JSON
+    try:
+        return _wanted(request, parse_qsl(query, keep_blank_values=True))
+    except NotAcceptable:
+        return JSON
+
+
+def _formats(query: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    return tuple(value for name, value in query if name == "_format")
+
+
+def _require_speakable(request: Request, asked: Asked) -> None:
+    """Hold an address against what this door speaks. Raises: the problem that answers it."""
     named = [asked.resource_type] if asked.resource_type else []
     named += [asked.compartment[0]] if asked.compartment else []
     if not all(is_resource_type(each) for each in named):
         raise NotFound("there is no such resource type")
     negotiation.require_bounded(request.url.query, asked.resource_id, asked.version_id)
-    negotiation.require_json_answer(request.headers, asked.query)
-    if request.url.path.endswith("/_search"):
-        negotiation.require_form(request.headers, body)
-    elif request.method in ("POST", "PUT"):
-        negotiation.require_json_body(request.headers)
     if not asked.operation and asked.resource_id.startswith("$"):
         raise NotSupported("there is no such operation", "http.url")
+
+
+def _read(request: Request, body: bytes, asked: Asked, interaction: Interaction) -> Asked:
+    """Turn a body into what the rooms read. Raises: the problem that answers it."""
+    if asked.is_safe or request.method == "DELETE":
+        return asked
+    text = inflated(request, body)
+    if is_encoded(request):
+        asked = _asked(request, text, interaction)
+    if request.url.path.endswith("/_search"):
+        negotiation.require_form(request.headers, text)
+        return asked
+    told = request.headers.get("content-type", "")
+    if asked.interaction == "operation" and not text:
+        return asked
+    if asked.interaction == "patch":
+        kind, text = patch_body(told, text)
+    elif asked.resource_type == "Binary" and asked.interaction in ("create", "update") and is_content(told):
+        kind, text = "application/fhir+json", resource_of(request, asked.resource_id, text)
+    else:
+        kind, text = as_json(told, text)
+    if asked.interaction == "transaction" and _is_batch(text):
+        asked = replace(asked, interaction="batch")
+    return replace(asked, content_type=kind, body=text)
 
 
 def _asked(request: Request, body: bytes, interaction: Interaction) -> Asked:
@@ -182,7 +241,7 @@ def _asked(request: Request, body: bytes, interaction: Interaction) -> Asked:
         form = body[: negotiation.MAX_QUERY_BYTES].decode("utf-8", "replace")
         described += f" {form}"
         pairs += parse_qsl(form, keep_blank_values=True)
-    if interaction == "transaction" and b'"batch"' in body and _is_batch(body):
+    if interaction == "transaction" and _is_batch(body):
         interaction = "batch"
     return Asked(
         interaction=interaction,
@@ -203,6 +262,8 @@ def _asked(request: Request, body: bytes, interaction: Interaction) -> Asked:
         if_none_exist=headers.get("if-none-exist"),
         if_modified_since=headers.get("if-modified-since"),
         is_lenient=negotiation.is_lenient(headers),
+        is_safe=request.method in ("GET", "HEAD"),
+        prefer=negotiation.stated_return(headers),
         request_id=negotiation.request_id(headers),
         described=described[: negotiation.MAX_QUERY_BYTES],
     )
@@ -211,6 +272,6 @@ def _asked(request: Request, body: bytes, interaction: Interaction) -> Asked:
 def _is_batch(body: bytes) -> bool:
     """Whether a body is a Bundle of type batch; what cannot be read is refused later, as a transaction."""
     try:
-        return _KIND.decode(body).type == "batch"
+        return b'"batch"' in body and _KIND.decode(body).type == "batch"
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return False

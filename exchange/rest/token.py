@@ -16,8 +16,8 @@ from exchange.perform import ASSERTION_ALGORITHMS, ASSERTION_TYPE, Spine
 from exchange.problems import Problem, Unauthenticated
 from exchange.request import Request as Asked
 from exchange.rest import negotiation
+from exchange.rest.body import Body
 from exchange.rest.outcome import problem_response
-from exchange.rest.routes import Body
 from exchange.settings import settings
 
 MAX_FORM_BYTES: Final = 32_768
@@ -26,7 +26,7 @@ NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 router: Final = APIRouter()
 
 
-@router.get("/fhir/.well-known/smart-configuration", tags=["open"])
+@router.api_route("/fhir/.well-known/smart-configuration", methods=["GET", "HEAD"], tags=["open"])
 def smart_configuration() -> Response:
     """Where and how to get a token; open to everybody."""
     return JSONResponse(

@@ -27,6 +27,7 @@ from tests.sample.database import Server
 from tests.sample.requester import HOSPITAL, INSTITUTE, POST
 
 MAX_BODY_BYTES = 2_000_000
+BODY_TIMEOUT_SECONDS = 5
 START_SECONDS = 60
 
 
@@ -38,6 +39,7 @@ class LiveHub:
     folder: Path
     world: World
     clients: dict[str, FhirClient] = field(default_factory=dict)
+    pid: int = 0
 
     @property
     def fhir(self) -> str:
@@ -88,8 +90,8 @@ def live_hub(server: Server) -> Iterator[LiveHub]:
         key_file.touch(mode=0o600)
         key_file.write_text(root.hex() + "\n")
         port = _free_port()
-        stack.enter_context(_served(url, key_file, port, folder / "log"))
-        hub = LiveHub(f"http://127.0.0.1:{port}", folder, World(store, url))
+        pid = stack.enter_context(_served(url, key_file, port, folder / "log"))
+        hub = LiveHub(f"http://127.0.0.1:{port}", folder, World(store, url), pid=pid)
         stack.callback(lambda: [each.close() for each in hub.clients.values()])
         for name, organization in (("posta", POST), ("hospital", HOSPITAL), ("instituto", INSTITUTE)):
             hub.enter(name, organization, id_prefix=PREFIXES[organization])
@@ -104,10 +106,11 @@ def live_hub(server: Server) -> Iterator[LiveHub]:
 
 
 @contextmanager
-def _served(url: str, key_file: Path, port: int, log: Path) -> Iterator[None]:
+def _served(url: str, key_file: Path, port: int, log: Path) -> Iterator[int]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("EXCHANGE_")} | {
         "EXCHANGE_DATABASE_URL": url, "EXCHANGE_ROOT_KEY_FILE": str(key_file), "EXCHANGE_PORT": str(port),
         "EXCHANGE_CLIENT_CACHE_SECONDS": "1", "EXCHANGE_MAX_BODY_BYTES": str(MAX_BODY_BYTES),
+        "EXCHANGE_BODY_TIMEOUT_SECONDS": str(BODY_TIMEOUT_SECONDS),
     }  # fmt: skip
     command = [
         sys.executable,
@@ -130,7 +133,7 @@ def _served(url: str, key_file: Path, port: int, log: Path) -> Iterator[None]:
                 assert process.poll() is None, log.read_text()
                 assert time.monotonic() < deadline, log.read_text()
                 time.sleep(0.1)
-            yield
+            yield process.pid
         finally:
             process.terminate()
             process.wait(20)

@@ -6,8 +6,10 @@ Leaves:  reading the tables to __init__.py.
 
 The output is the same byte for byte from the same input: one record a line, sorted, no clock.
 
-Two facts of that package that are not R4 are put right here: `Evidence` and `EvidenceVariable` come in their
+What that package has that is not R4 is put right here: `Evidence` and `EvidenceVariable` come in their
 R5 shape (we rebuild R4's from dataelements.json); `SubscriptionStatus` and one search parameter are later.
+So are the elements of NOT_R4, and two that differ from HL7's: they were found by comparison with the definitions among
+the official examples (Bundle-types, Bundle-resources).
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ import tarfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
+
+from exchange.fhir.definitions.build_terminology import code_systems, value_set_rules
 
 Json = dict[str, Any]
 Reader = Callable[[str], Json]
@@ -34,6 +38,20 @@ INHERITED_BY_ALL = frozenset(
     ["id", "meta", "implicitRules", "language", "text", "contained", "extension", "modifierExtension"]
 )
 RESHAPED_LATER = ("Evidence", "EvidenceVariable")
+NOT_R4 = frozenset([
+    "Binary.url", "DeviceDefinition.bodySite", "DeviceDefinition.classification", "Meta.account", "Meta.accounts",
+    "Meta.author", "Meta.compartment", "Meta.onBehalfOf", "Meta.project", "ObservationDefinition.publisher",
+    "ResearchStudy.associatedParty", "ResearchStudy.classifier", "ResearchStudy.comparisonGroup",
+    "ResearchStudy.descriptionSummary", "ResearchStudy.label", "ResearchStudy.name",
+    "ResearchStudy.objective.description", "ResearchStudy.outcomeMeasure", "ResearchStudy.progressStatus",
+    "ResearchStudy.recruitment", "ResearchStudy.region", "ResearchStudy.result", "ResearchStudy.studyDesign", "ResearchStudy.whyStopped",
+])  # fmt: skip
+CHANGED: dict[str, Json] = {
+    "Bundle.entry.response.outcome": {"type": [{"code": "Resource"}]},
+    "DetectedIssue.status": {
+        "binding": {"strength": "required", "valueSet": "http://hl7.org/fhir/ValueSet/observation-status"}
+    },
+}
 BACKBONE_WITHOUT_DATA_ELEMENT: Json = {
     "path": "EvidenceVariable.characteristic",
     "min": 1,
@@ -88,6 +106,12 @@ def r4_elements(name: str, data_elements: Json) -> list[Json]:
     return found
 
 
+def is_later(path: str) -> bool:
+    """Whether an element, or one that it stands in, is none of R4's."""
+    parts = path.split(".")
+    return any(".".join(parts[: end + 1]) in NOT_R4 for end in range(1, len(parts)))
+
+
 def code_of(element_type: Json, path: str) -> str:
     """The FHIR type name behind an element's type, System types translated."""
     for extension in element_type.get("extension", ()):
@@ -136,6 +160,7 @@ def shapes_of(definition: Json, value_sets: Json, data_elements: Json) -> Json:
     elements = definition["snapshot"]["element"]
     if name in RESHAPED_LATER:
         elements = r4_elements(name, data_elements)
+    elements = [each | CHANGED.get(each["path"], {}) for each in elements if not is_later(each["path"])]
     parents = {element["path"].rpartition(".")[0] for element in elements}
     base = definition.get("baseDefinition", "").removeprefix(STRUCTURE)
     shapes: Json = {name: {"base": base, "kind": definition["kind"], "elements": []}}
@@ -260,6 +285,8 @@ def main(package: Path) -> None:
     write("elements.json", dict(sorted(shapes.items())))
     write("value_sets.json", {url: value_sets[url] for url in sorted(bound)})
     write("search_parameters.json", search_rows(read))
+    write("code_systems.json", code_systems(read))
+    write("value_set_rules.json", value_set_rules(read))
     write("patient_compartment.json", {r["code"]: r["param"] for r in patient["resource"] if "param" in r})
 
 
