@@ -22,6 +22,7 @@ from typing import Final
 import uvicorn
 
 from exchange.problems import Unavailable
+from exchange.rest.wire import BoundedHttp
 from exchange.settings import Settings, settings
 
 LOG: Final = logging.getLogger("exchange.serve")
@@ -56,6 +57,7 @@ def serve_one() -> None:
     config = uvicorn.Config(
         "exchange.app:create_app",
         factory=True,
+        http=BoundedHttp,
         log_level="warning",
         access_log=False,
         server_header=False,

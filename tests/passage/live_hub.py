@@ -118,6 +118,8 @@ def _served(url: str, key_file: Path, port: int, log: Path) -> Iterator[int]:
         "uvicorn",
         "exchange.app:create_app",
         "--factory",
+        "--http",
+        "exchange.rest.wire:BoundedHttp",
         "--port",
         str(port),
         "--log-level",
