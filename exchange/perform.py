@@ -34,9 +34,13 @@ from exchange.interactions.search import Search
 from exchange.interactions.transaction import TransactionBundle
 from exchange.interactions.update import Delete, Update
 from exchange.interactions.vread import VersionRead
+from exchange.operations.docref import DocRef
+from exchange.operations.document import Document
 from exchange.operations.everything import Everything
 from exchange.operations.expand import Expand
+from exchange.operations.lastn import LastN
 from exchange.operations.lookup import Lookup
+from exchange.operations.meta import ChangeMeta, Meta
 from exchange.operations.subsumes import Subsumes
 from exchange.operations.translate import Translate
 from exchange.operations.validate_code import ValidateCode
@@ -64,9 +68,15 @@ ACTS: Final[dict[str, Callable[[Request, Requester], Act]]] = {
     "transaction": TransactionBundle,
 }
 OPERATIONS: Final[dict[str, Callable[[Request, Requester], Act]]] = {
+    "docref": DocRef,
+    "document": Document,
     "everything": Everything,
     "expand": Expand,
+    "lastn": LastN,
     "lookup": Lookup,
+    "meta": Meta,
+    "meta-add": ChangeMeta,
+    "meta-delete": ChangeMeta,
     "subsumes": Subsumes,
     "translate": Translate,
     "validate-code": ValidateCode,

@@ -9,6 +9,7 @@ words as one that does not exist.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -37,7 +38,10 @@ _ENCODER: Final = msgspec.json.Encoder(decimal_format="number", order="determini
 
 @dataclass(slots=True)
 class Admitted:
-    """One resource on its way in. `standing` is the version that it supersedes."""
+    """One resource on its way in. `standing` is the version that it supersedes.
+
+    `patients` are told where the resource does not say itself whom it is about. `stored_at` is of what stays unchanged.
+    """
 
     resource_type: str
     resource_id: str
@@ -48,6 +52,8 @@ class Admitted:
     members: tuple[int, ...] = ()
     own_patients: tuple[str, ...] = ()
     is_unchanged: bool = False
+    stored_at: int = 0
+    patients: tuple[str, ...] = ()
     label: str = ""
     text: bytes = field(default=b"", repr=False)
 
@@ -82,7 +88,7 @@ def place(transaction: Transaction, requester: Requester, admitted: Sequence[Adm
     for each in admitted:
         if each.resource is None:
             continue
-        patients = _patients(each.resource_type, each.resource_id, each.resource)
+        patients = list(each.patients) or patients_of(each.resource_type, each.resource_id, each.resource)
         if len(patients) > MOST_PATIENTS:
             raise Invalid(f"a resource is about at most {MOST_PATIENTS} patients here", each.resource_type)
         compartments = [blind.patient_compartment(patient) for patient in patients]
@@ -113,6 +119,8 @@ def place(transaction: Transaction, requester: Requester, admitted: Sequence[Adm
 
 def store(transaction: Transaction, requester: Requester, admitted: Sequence[Admitted]) -> list[Written]:
     """Stamp, index and write what has been placed; enter Patients into the cross-reference."""
+    # Stamped after every wait for a lock: the versions of one resource bear rising instants.
+    transaction.now = time.time_ns() // 1000
     writes, superseded, written = [], [], []
     blind = transaction.crypto.blind_index
     for each in admitted:
@@ -151,7 +159,7 @@ def touched(admitted: Collection[Admitted]) -> list[Touched]:
     return [Touched(compartment, tuple(references)) for compartment, references in shown.items()]
 
 
-def _patients(resource_type: str, resource_id: str, resource: dict[str, Any]) -> list[str]:
+def patients_of(resource_type: str, resource_id: str, resource: dict[str, Any]) -> list[str]:
     """The ids of the patients in whose records a resource lies, the subject first."""
     if resource_type == "Patient":
         return [resource_id]

@@ -97,7 +97,9 @@ class Caller:
 
     def ask(self, request: Request) -> Said:
         try:
-            response = answer_response(self.spine.perform(request, self.requester))
+            answer = self.spine.perform(request, self.requester)
+            answer.body, answer.stream = answer.body + b"".join(answer.stream or ()), None
+            response = answer_response(answer)
         except Problem as problem:
             response = problem_response(problem)
         return Said(response.status_code, dict(response.headers), bytes(response.body))
@@ -113,8 +115,14 @@ class Caller:
             "described": f"GET /fhir/{path}",
         } | more
         match rest:
+            case [] if kind == "_history":
+                return self.ask(Request("history-system", **(told | {"resource_type": ""})))
             case []:
                 return self.ask(Request("search-type", **told))
+            case ["_history"]:
+                return self.ask(Request("history-type", **told))
+            case [operation] if operation.startswith("$"):
+                return self.ask(Request("operation", operation=operation[1:], is_safe=True, **told))
             case [resource_id]:
                 return self.ask(Request("read", resource_id=resource_id, **told))
             case [resource_id, "_history"]:
@@ -123,8 +131,17 @@ class Caller:
                 return self.ask(Request("vread", resource_id=resource_id, version_id=version, **told))
             case [resource_id, operation]:
                 return self.ask(
-                    Request("operation", resource_id=resource_id, operation=operation[1:], **told)
+                    Request(
+                        "operation", resource_id=resource_id, operation=operation[1:], is_safe=True, **told
+                    )
                 )
+            case [resource_id, "_history", version, operation]:
+                return self.ask(
+                    Request(
+                        "operation", resource_id=resource_id, version_id=version, operation=operation[1:], is_safe=True,
+                        **told,
+                    )
+                )  # fmt: skip
         raise AssertionError(path)
 
     def put(self, resource: dict[str, Any], **more: Any) -> Said:
@@ -141,12 +158,47 @@ class Caller:
         return self.ask(Request("create", kind, **(told | more)))
 
     def delete(self, place: str, **more: Any) -> Said:
-        kind, resource_id = place.split("/")
-        return self.ask(Request("delete", kind, resource_id, described=f"DELETE /fhir/{place}", **more))
+        path, _, query = place.partition("?")
+        kind, _, resource_id = path.partition("/")
+        told: dict[str, Any] = {"query": tuple(parse_qsl(query)), "described": f"DELETE /fhir/{place}"}
+        return self.ask(Request("delete", kind, resource_id, **(told | more)))
 
-    def bundle(self, kind: str, entries: Sequence[dict[str, Any]]) -> Said:
+    def put_where(self, criteria: str, resource: dict[str, Any], **more: Any) -> Said:
+        """PUT Type?criteria."""
+        kind = resource["resourceType"]
+        told: dict[str, Any] = {"body": json.dumps(resource).encode(), "query": tuple(parse_qsl(criteria))}
+        return self.ask(Request("update", kind, described=f"PUT /fhir/{kind}", **(told | more)))
+
+    def patch(self, place: str, patch: Any, **more: Any) -> Said:
+        """PATCH Type/id or Type?criteria: a list is JSON Patch, Parameters is FHIRPath Patch."""
+        path, _, query = place.partition("?")
+        kind, _, resource_id = path.partition("/")
+        told: dict[str, Any] = {
+            "body": json.dumps(patch).encode(),
+            "content_type": "application/json-patch+json"
+            if isinstance(patch, list)
+            else "application/fhir+json",
+            "query": tuple(parse_qsl(query)),
+            "described": f"PATCH /fhir/{place}",
+        }
+        return self.ask(Request("patch", kind, resource_id, **(told | more)))
+
+    def operate(self, place: str, parameters: dict[str, Any] | None = None, **more: Any) -> Said:
+        """POST Type/id/$operation with Parameters."""
+        path, _, operation = place.partition("$")
+        kind, resource_id, version = (
+            *[part for part in path.split("/") if part not in ("", "_history")],
+            "",
+            "",
+            "",
+        )[:3]
+        body = json.dumps(parameters).encode() if parameters else b""
+        told: dict[str, Any] = {"body": body, "described": f"POST /fhir/{place}"}
+        return self.ask(Request("operation", kind, resource_id, version, operation, **(told | more)))
+
+    def bundle(self, kind: str, entries: Sequence[dict[str, Any]], **more: Any) -> Said:
         body = {"resourceType": "Bundle", "type": kind, "entry": list(entries)}
-        return self.ask(Request(kind, body=json.dumps(body).encode(), described="POST /fhir"))  # type: ignore[arg-type]
+        return self.ask(Request(kind, body=json.dumps(body).encode(), described="POST /fhir", **more))  # type: ignore[arg-type]
 
     def store(self, *resources: dict[str, Any]) -> None:
         """Store resources that must be accepted."""
