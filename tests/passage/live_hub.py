@@ -77,8 +77,8 @@ class LiveHub:
 
 
 @contextmanager
-def live_hub(server: Server) -> Iterator[LiveHub]:
-    """Serve a new hub until the block ends."""
+def live_hub(server: Server, **environment: str) -> Iterator[LiveHub]:
+    """Serve a new hub until the block ends, with further settings of its own."""
     root = secrets.token_bytes(32)
     with ExitStack() as stack:
         url = stack.enter_context(server.clone())
@@ -90,7 +90,7 @@ def live_hub(server: Server) -> Iterator[LiveHub]:
         key_file.touch(mode=0o600)
         key_file.write_text(root.hex() + "\n")
         port = _free_port()
-        pid = stack.enter_context(_served(url, key_file, port, folder / "log"))
+        pid = stack.enter_context(_served(url, key_file, port, folder / "log", environment))
         hub = LiveHub(f"http://127.0.0.1:{port}", folder, World(store, url), pid=pid)
         stack.callback(lambda: [each.close() for each in hub.clients.values()])
         for name, organization in (("posta", POST), ("hospital", HOSPITAL), ("instituto", INSTITUTE)):
@@ -106,11 +106,11 @@ def live_hub(server: Server) -> Iterator[LiveHub]:
 
 
 @contextmanager
-def _served(url: str, key_file: Path, port: int, log: Path) -> Iterator[int]:
+def _served(url: str, key_file: Path, port: int, log: Path, more: dict[str, str]) -> Iterator[int]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("EXCHANGE_")} | {
         "EXCHANGE_DATABASE_URL": url, "EXCHANGE_ROOT_KEY_FILE": str(key_file), "EXCHANGE_PORT": str(port),
         "EXCHANGE_CLIENT_CACHE_SECONDS": "1", "EXCHANGE_MAX_BODY_BYTES": str(MAX_BODY_BYTES),
-        "EXCHANGE_BODY_TIMEOUT_SECONDS": str(BODY_TIMEOUT_SECONDS),
+        "EXCHANGE_BODY_TIMEOUT_SECONDS": str(BODY_TIMEOUT_SECONDS), **more,
     }  # fmt: skip
     command = [
         sys.executable,
