@@ -4,6 +4,9 @@
 #   make test   [ARGS="tests/passage -k denied"]     the tests, on the embedded PostgreSQL …
 #               [DATABASE_URL=postgresql+psycopg2://user@/postgres?host=/run/postgresql]   … or on another
 #   make bench  [ARGS="--seconds 30"]                measured speed and size
+#   make oracle [CASES=5000]                         random searches against a naive evaluator
+#   make examples [ARGS="--every 9"]                 HL7's official examples into a hub and out again, JSON and XML
+#   make fuzz   [ARGS="--max-examples 200"]          requests that nobody would write, against a hub
 #   make lint                                        style, types, who may import whom
 #   make lock                                        choose newer packages: rewrite requirements.lock
 #   make dictionary                                  train the compression dictionary anew
@@ -20,6 +23,7 @@ BIN := $(VENV)/bin
 PACKAGES := $(VENV)/.packages-installed
 PROGRAM := $(VENV)/.program-installed
 ARGS ?=
+CASES ?= 5000
 
 export PIP_ROOT_USER_ACTION := ignore
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -28,10 +32,10 @@ export DATABASE_URL
 
 PIP := $(PYTHON) -m pip --quiet --python $(BIN)/python install --no-warn-script-location
 
-.PHONY: help demo test bench lint lock dictionary clean
+.PHONY: help demo test bench oracle examples fuzz lint lock dictionary clean
 
 help:
-	@sed -n '1,11s/^# \{0,1\}//p' Makefile
+	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
 
 demo: $(PROGRAM)
 	@$(BIN)/exchange demo $(ARGS)
@@ -43,6 +47,15 @@ test: $(PROGRAM)
 
 bench: $(PROGRAM)
 	@$(BIN)/python -m tests.benchmark $(ARGS)
+
+oracle: $(PROGRAM)
+	@$(BIN)/python -m tests.properties.oracle $(CASES)
+
+examples: $(PROGRAM)
+	@$(BIN)/python -m tests.conformance.examples $(ARGS)
+
+fuzz: $(PROGRAM)
+	@$(BIN)/python -m tests.conformance.fuzz $(ARGS)
 
 lint: $(PROGRAM)
 	@$(BIN)/ruff check .

@@ -34,9 +34,12 @@ JOIN resource r ON r.id = asked.id AND r.type = asked.type
 WHERE NOT r.is_deleted AND {where}
 ORDER BY r.compartment, r.type, r.clinical_at DESC, r.id LIMIT %(limit)s"""
 
+# What points to a resource of a patient lies in that patient's record, or in nobody's.
 REVERSE: Final = """
 SELECT {columns} FROM resource r
-WHERE r.compartment = ANY(%(places)s::bigint[]) AND r.type = %(type)s AND r.tokens && %(hashes)s::bigint[]
+WHERE r.compartment = ANY(%(places)s::bigint[] || ARRAY(
+    SELECT t.compartment FROM token_entry t WHERE t.hash = ANY(%(hashes)s::bigint[]) AND t.compartment < 0))
+  AND r.type = %(type)s AND r.tokens && %(hashes)s::bigint[]
   AND NOT r.is_deleted AND {where}
 ORDER BY r.compartment, r.type, r.clinical_at DESC, r.id LIMIT %(limit)s"""
 

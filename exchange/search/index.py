@@ -18,7 +18,12 @@ from exchange.fhir.datatype import MAX_INSTANT, MIN_INSTANT
 from exchange.fhir.definitions import SearchParameter
 from exchange.fhir.path import extractor
 from exchange.search import date, reference, string, token, uri
-from exchange.search.population import clinical_parameter, is_population_form, population_parameters
+from exchange.search.population import (
+    clinical_parameter,
+    is_population_form,
+    population_parameters,
+    reference_parameters,
+)
 from exchange.settings import settings
 from exchange.store.versions import BEGINNING, Index
 
@@ -64,6 +69,10 @@ def index(resource: dict[str, Any], own_patients: Collection[str], blind: BlindI
     zone, fhir_url = _place()
     scoping = reference.scoping_parameters(resource_type)
     population = population_parameters(resource_type)
+    if not own_patients and resource_type not in ("Patient", "AuditEvent"):
+        population |= reference_parameters(
+            resource_type
+        )  # nobody's record: only so is it found from what it points to
     clinical = clinical_parameter(resource_type)
     value = blind.value
     tokens: set[int] = set()
@@ -79,8 +88,8 @@ def index(resource: dict[str, Any], own_patients: Collection[str], blind: BlindI
             for fhir_type, element in elements:
                 for low, high in date.ranges(fhir_type, element, zone):
                     ranges += (number, low, high)
-                    if name == clinical and clinical_at == BEGINNING and MIN_INSTANT < low < MAX_INSTANT:
-                        clinical_at = low
+                    if name == clinical and MIN_INSTANT < low < MAX_INSTANT:
+                        clinical_at = low if clinical_at == BEGINNING else min(low, clinical_at)
             continue
         own = own_patients if name in scoping else ()
         prefix = hash_text(resource_type, name, "")
@@ -93,6 +102,10 @@ def index(resource: dict[str, Any], own_patients: Collection[str], blind: BlindI
         tokens.update(hashed.values())
         if name in population:
             found.update(token for form, token in hashed.items() if is_population_form(name, form))
+        elif name == "subject":  # a subject that is no patient is found by its bare id, too
+            found.update(
+                token for form, token in hashed.items() if not form.startswith(("Patient/", "Patient#"))
+            )
     return Index(clinical_at, tokens, ranges, found)
 
 

@@ -114,7 +114,9 @@ class _Plan:
         if is_inner and permit.compartments is not None:
             where = f"{where} AND {INNER}"
         sql = ToSql(resource_type, transaction.crypto.blind_index, transaction.now, where)
-        resolution = Resolution(transaction, self._places_of, self._resources_of, self._is_exact)
+        resolution = Resolution(
+            transaction, resource_type, self._places_of, self._resources_of, self._is_exact
+        )
         parts: list[Predicate] = []
         self._rest: list[Check] = []
         for node in nodes:
@@ -123,7 +125,7 @@ class _Plan:
                 is_alone = not permit.beside and len(records) == len(permit.compartments)
                 parts.append(sql.own_patient(node, records, is_alone=is_alone))
                 continue
-            resolved = resolution.of(node, resource_type)
+            resolved = resolution.of(node)
             part = sql.of(resolved)
             parts.append(part)
             if not part.is_exact:

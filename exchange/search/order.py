@@ -15,7 +15,7 @@ from decimal import Decimal
 from functools import cmp_to_key
 from typing import Any, Final, TypeAlias
 
-from exchange.fhir.datatype import fold
+from exchange.fhir.datatype import MAX_INSTANT, MIN_INSTANT, fold
 from exchange.fhir.definitions import SearchParameter
 from exchange.fhir.path import Element, compile_expression
 from exchange.fhir.resource import parse as parse_resource
@@ -24,7 +24,7 @@ from exchange.search.parameter import known_parameters
 from exchange.search.population import clinical_parameter
 from exchange.search.tree import Query
 from exchange.settings import settings
-from exchange.store.versions import Version
+from exchange.store.versions import BEGINNING, Version
 
 SortKey: TypeAlias = list[Any]
 """One value for each sort parameter - None where a resource has none - and the resource's id."""
@@ -48,9 +48,11 @@ NEWEST: Final = Order(
     "r.clinical_at <= %(k0)s AND (r.clinical_at < %(k0)s OR r.id > %(k1)s)",
     ("clinical_at", "resource_id"),
 )
+# What has no date comes last, whichever way the dates go.
 OLDEST: Final = Order(
-    "r.clinical_at, r.id DESC",
-    "r.clinical_at >= %(k0)s AND (r.clinical_at > %(k0)s OR r.id < %(k1)s)",
+    f"NULLIF(r.clinical_at, {BEGINNING}), r.id DESC",
+    f"CASE WHEN %(k0)s = {BEGINNING} THEN r.clinical_at = {BEGINNING} AND r.id < %(k1)s"
+    f" ELSE r.clinical_at > %(k0)s OR (r.clinical_at = %(k0)s AND r.id < %(k1)s) OR r.clinical_at = {BEGINNING} END",
     ("clinical_at", "resource_id"),
 )
 PLACE: Final = Order(
@@ -146,7 +148,9 @@ def _value_of(
         elements = compile_expression(parameter.expression, resource_type)
     except ValueError:  # nothing can ever be selected in this type
         return lambda _version, _resource: None
-    outermost: Callable[[list[Any]], Any] = max if falls else min
+    # One date places a resource in its record: where there are several, the first of them, in both directions.
+    is_placed = parameter.name == clinical_parameter(resource_type)
+    outermost: Callable[[list[Any]], Any] = max if falls and not is_placed else min
 
     def value(_version: Version, resource: dict[str, Any]) -> Any:
         found = _comparable(parameter.kind, elements(resource))
@@ -160,7 +164,8 @@ def _comparable(kind: str, elements: Sequence[Element]) -> list[Any]:
     match kind:
         case "date":
             zone = settings().zone
-            return [low for element in elements for low, _ in date.ranges(*element, zone)]
+            lows = [low for element in elements for low, _ in date.ranges(*element, zone)]
+            return [low for low in lows if MIN_INSTANT < low < MAX_INSTANT]
         case "string":
             return [fold(text) for element in elements for text in string.texts(*element)]
         case "token":

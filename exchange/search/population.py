@@ -38,6 +38,13 @@ def population_parameters(resource_type: str) -> frozenset[str]:
 
 
 @cache
+def reference_parameters(resource_type: str) -> frozenset[str]:
+    """The reference parameters of a type: where a resource is in nobody's record, they have rows too."""
+    known = search_parameters(resource_type).values()
+    return frozenset(each.name for each in known if each.kind == "reference")
+
+
+@cache
 def clinical_parameter(resource_type: str) -> str:
     """The date parameter whose start orders a patient's slice; empty where a type has none."""
     known = search_parameters(resource_type)

@@ -185,13 +185,12 @@ class ToSql:
 
     def _pointing(self, node: Pointing) -> Predicate:
         name = node.parameter.name
-        hashes = [self._hash(name, target) for target in node.targets]
-        scopes = name in reference.scoping_parameters(self._type)
-        if not (scopes and node.records):
+        forms = {*node.targets, *(reference.of_record(each) for each in node.records)}
+        hashes = sorted({self._hash(name, form) for form in forms})
+        if not node.records:
             return self._driven(self._held(hashes), name, node.targets)
         found = self._or_in_own(self._held(hashes), name, node.records)
-        if all(each.startswith("Patient/") for each in node.targets):
-            found.places = node.records
+        found.places = node.places
         return found
 
     def _has_in_record(self, node: HasInRecord) -> Predicate:
@@ -257,7 +256,7 @@ def own_patient_criterion(criterion: Criterion, scoped: Collection[str]) -> list
         return []
     forms = wanted_forms(criterion) or []
     patients = [form[8:] for form in forms if form.startswith("Patient/")]
-    says_patient = criterion.name in ("patient", "subject") or criterion.modifier == "Patient"
+    says_patient = criterion.name == "patient" or criterion.modifier == "Patient"
     types = ("Patient", None) if says_patient or criterion.parameter.targets == ("Patient",) else ("Patient",)
     every_value = all(parse_reference(each).type in types for each in criterion.values)
     return patients if every_value else []

@@ -18,6 +18,7 @@ from exchange.fhir.path import compile_expression
 from exchange.problems import NotSupported, TooCostly
 from exchange.search import reference
 from exchange.search.escape import split_escaped, unescape
+from exchange.search.index import hash_text
 from exchange.search.parameter import known_parameters
 from exchange.search.tree import (
     All,
@@ -50,6 +51,8 @@ MAX_STEPS: Final = 20
 LINKED: Final = """
 SELECT other.compartment FROM patient_record one JOIN patient_record other ON other.person = one.person
 WHERE one.compartment = ANY(%s::bigint[])"""
+SHARED: Final = "SELECT compartment FROM shared_record WHERE member = ANY(%s::bigint[])"
+IN_INDEX: Final = "SELECT DISTINCT compartment FROM token_entry WHERE hash = ANY(%s::bigint[])"
 _HIERARCHY: Final = ("partof", "part-of")
 
 
@@ -57,22 +60,30 @@ class Resolution:
     """Resolves the nodes of one search. `places` and `resources` search under the caller's Permit."""
 
     def __init__(
-        self, transaction: Transaction, places: Places, resources: Resources, is_exact: IsExact
+        self,
+        transaction: Transaction,
+        resource_type: str,
+        places: Places,
+        resources: Resources,
+        is_exact: IsExact,
     ) -> None:
         self._transaction = transaction
+        self._type = resource_type
         self._is_exact = is_exact
         self._places = places
         self._resources = resources
 
-    def of(self, node: Node, resource_type: str) -> Node:
+    def of(self, node: Node, resource_type: str = "") -> Node:
         """A node that looks at one resource only. Raises: NotSupported, TooCostly - the parameter is named."""
+        resource_type = resource_type or self._type
         match node:
             case Criterion(parameter=parameter, modifier=modifier):
                 if parameter.kind == "token" and modifier in ("in", "not-in", "above", "below"):
                     return self._coded(node)
                 if parameter.kind == "reference" and modifier in ("above", "below"):
                     return self._in_hierarchy(node)
-                return node
+                is_subject = parameter.kind == "reference" and node.name == "subject" and not modifier
+                return self._subject(node, resource_type) if is_subject else node
             case Chain():
                 return self._chain(node, resource_type)
             case Has():
@@ -96,10 +107,34 @@ class Resolution:
             targets |= found.keys()
             if target == "Patient":
                 patients |= set(found.values())
-        records: set[int] = set()
-        if patients and node.parameter.name in reference.scoping_parameters(resource_type):
-            records = {row[0] for row in self._transaction.rows(LINKED, (sorted(patients),))} | patients
-        return Pointing(node.parameter, frozenset(targets), frozenset(records))
+        if not patients or node.parameter.name not in reference.scoping_parameters(resource_type):
+            return Pointing(node.parameter, frozenset(targets))
+        records, near = self._linked(patients)
+        is_of_patients = all(each.startswith("Patient/") for each in targets)
+        return Pointing(
+            node.parameter, frozenset(targets), records, records | near if is_of_patients else None
+        )
+
+    def _linked(self, patients: Collection[int]) -> tuple[frozenset[int], frozenset[int]]:
+        """The records of the persons behind some, and the records with which those share resources."""
+        rows = self._transaction.rows(LINKED, (sorted(patients),))
+        records = frozenset({row[0] for row in rows} | set(patients))
+        shared = self._transaction.rows(SHARED, (sorted(records),))
+        return records, frozenset(row[0] for row in shared)
+
+    def _subject(self, node: Criterion, resource_type: str) -> Node:
+        """A subject by its bare id: a patient in whatever record of that person, or anything else of that id."""
+        url, targets = settings().fhir_url, node.parameter.targets
+        forms = {form for each in node.values for form in reference.wanted(each, node.name, "", targets, url)}
+        blind = self._transaction.crypto.blind_index
+        patients = {blind.patient_compartment(form[8:]) for form in forms if form.startswith("Patient/")}
+        others = [form for form in forms if not form.startswith("Patient/")]
+        if not patients or not others or node.name not in reference.scoping_parameters(resource_type):
+            return node
+        records, near = self._linked(patients)
+        hashes = [blind.value(hash_text(resource_type, node.name, form)) for form in others]
+        found = self._transaction.rows(IN_INDEX, (hashes,))
+        return Pointing(node.parameter, frozenset(forms), records, records | near | {row[0] for row in found})
 
     def _has(self, node: Has, resource_type: str) -> Node:
         inner = self.of(node.node, node.source)

@@ -76,11 +76,17 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Pointing:
-    """Resolved: the parameter refers to one of these. `targets` are Type/id; `records` are compartments of Patients."""
+    """Resolved: the parameter refers to one of these.
+
+    targets  Type/id
+    records  of Patients, by their compartments: those of the targets, and those that are linked to them
+    places   compartments that every match lies in; None where nothing is known
+    """
 
     parameter: SearchParameter
     targets: frozenset[str]
     records: frozenset[int] = frozenset()
+    places: frozenset[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
