@@ -12,6 +12,7 @@ from tests.passage.world import patient_of
 from tests.sample.consent import a_consent
 from tests.sample.observation import an_observation
 from tests.sample.requester import HOSPITAL, POST
+from tests.sample.shelf import put
 
 
 @pytest.fixture
@@ -205,8 +206,6 @@ def test_one_who_asks_from_the_newest_instant_on_misses_nothing(world):
             for turn in range(8):
                 name = f"posta-w{number}-{turn}"
                 with world.database_store.transaction() as transaction:
-                    from tests.sample.shelf import put
-
                     transaction.rows("SELECT pg_current_xact_id()")  # an early place in the order
                     time.sleep(0.03 * ((number + turn) % 4))
                     put(transaction, world.post.requester, an_observation(name, "posta-p1"))
@@ -243,3 +242,41 @@ def test_one_who_asks_from_the_newest_instant_on_misses_nothing(world):
     assert not failures
     assert len(written) == 32
     assert written <= seen
+
+
+def test_what_is_committed_late_is_not_overtaken(world):
+    """The one who began first is still writing when the second is done: until then, neither is told."""
+    settled(world.post, "_history", 2)
+    with world.database_store.transaction() as early:
+        put(early, world.post.requester, an_observation("posta-early", "posta-p1"))
+        time.sleep(0.01)
+        world.post.store(an_observation("posta-late", "posta-p1"))
+        said = world.post.get("Observation/_history")
+        newest = said.body["meta"]["lastUpdated"]
+        assert [place for _, _, place in told(said)] == ["Observation/posta-o1/1"]
+        assert said.total == 1
+        assert told(world.post.get("Observation/posta-late/_history")) == [
+            ("PUT", "201", "Observation/posta-late/1")
+        ]
+        early.commit()
+    found = settled(world.post, f"Observation/_history?_since={newest}", 3)
+    assert {place for _, _, place in found} == {
+        "Observation/posta-late/1",
+        "Observation/posta-early/1",
+        "Observation/posta-o1/1",
+    }
+
+
+def test_what_bears_an_earlier_instant_and_a_later_place_is_told(world):
+    """The later place has the earlier instant: whoever asks from the instant that he knows gets it all the same."""
+    with world.database_store.transaction() as first:
+        first.rows("SELECT pg_current_xact_id()")
+        with world.database_store.transaction() as second:
+            put(second, world.post.requester, an_observation("posta-second", "posta-p1"))
+            time.sleep(0.01)
+            put(first, world.post.requester, an_observation("posta-first", "posta-p1"))
+            first.commit()
+            known = world.post.get("Observation/posta-first").body["meta"]["lastUpdated"]
+            second.commit()
+    found = settled(world.post, f"Observation/_history?_since={known}", 2)
+    assert {place for _, _, place in found} == {"Observation/posta-first/1", "Observation/posta-second/1"}
