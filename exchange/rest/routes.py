@@ -71,6 +71,7 @@ class _Kind(msgspec.Struct):
     type: str = ""
 
 
+_UNCONDITIONAL: Final = frozenset({"update", "patch", "delete"})
 _KIND: Final = msgspec.json.Decoder(_Kind)
 
 router: Final = APIRouter(prefix=FHIR_PATH)
@@ -102,8 +103,9 @@ def fhir_routes() -> list[Route]:
     a read.
     """
     return [
-        Route(FHIR_PATH + path, _endpoint(interaction), methods=[method], name=f"{interaction} {method}")
+        Route(FHIR_PATH + place, _endpoint(interaction), methods=[method], name=f"{interaction} {method}")
         for method, path, interaction in ROUTES
+        for place in ([path] if path else ["", "/"])  # many clients end the base with a slash
     ]
 
 
@@ -204,6 +206,11 @@ def _require_speakable(request: Request, asked: Asked) -> None:
     negotiation.require_bounded(request.url.query, asked.resource_id, asked.version_id)
     if not asked.operation and asked.resource_id.startswith("$"):
         raise NotSupported("there is no such operation", "http.url")
+    if asked.interaction == "create" or (asked.resource_id and asked.interaction in _UNCONDITIONAL):
+        for name, _ in asked.query:
+            if name not in ("_format", "_pretty"):
+                words = f"{asked.interaction} takes no criteria here; a conditional create says If-None-Exist"
+                raise NotSupported(words, "http.query")
 
 
 def _read(request: Request, body: bytes, asked: Asked, interaction: Interaction) -> Asked:

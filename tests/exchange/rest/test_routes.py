@@ -245,6 +245,24 @@ def test_an_id_outside_of_the_callers_names_is_refused(post, resource_id):
     assert post.request("PUT", f"Basic/{resource_id}", body=body).status_code in (400, 404, 405, 422)
 
 
+@pytest.mark.parametrize("criteria", ["identifier=x", "_id=1", "x", "a&b", "_summary=true"])
+def test_criteria_where_there_are_none_are_refused_rather_than_passed_over(post, criteria):
+    body = {"resourceType": "Basic", "id": "posta-q1", "code": {"text": "x"}}
+    before = post.request("GET", "Basic?_summary=count").json()["total"]
+    outcome(post.request("POST", f"Basic?{criteria}", body=body), 400)
+    outcome(post.request("PUT", f"Basic/posta-q1?{criteria}", body=body), 400)
+    outcome(post.request("DELETE", f"Basic/posta-q1?{criteria}"), 400)
+    assert post.request("GET", "Basic?_summary=count").json()["total"] == before
+
+
+def test_the_base_may_end_with_a_slash(live, post):
+    token = {"Authorization": f"Bearer {post.token()}", "Content-Type": "application/fhir+json"}
+    body = b'{"resourceType":"Bundle","type":"batch"}'
+    assert live.http("POST", "/fhir/", headers=token, content=body).status_code == 200
+    assert live.http("POST", "/fhir", headers=token, content=body).status_code == 200
+    outcome(live.http("DELETE", "/fhir/", headers=token), 405)
+
+
 # --- formats
 
 
