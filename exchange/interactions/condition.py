@@ -36,11 +36,16 @@ def criteria_of(request: Request) -> str:
     return urlencode(criteria, quote_via=quote)
 
 
+def plain(criteria: str) -> str:
+    """Criteria in one spelling, however they were escaped."""
+    return urlencode(_pairs(criteria))
+
+
 def lock_conditions(transaction: Transaction, conditions: Iterable[tuple[str, str]]) -> None:
     """Make racing requests with the same type and criteria wait for each other, until the transaction ends."""
     value = transaction.crypto.blind_index.value
-    # One order for everybody, so that two bundles cannot deadlock; the same words however they were escaped.
-    locks = sorted({value(f"condition|{type_}?{urlencode(_pairs(text))}") for type_, text in conditions})
+    # One order for everybody, so that two bundles cannot deadlock.
+    locks = sorted({value(f"condition|{type_}?{plain(text)}") for type_, text in conditions})
     if locks:
         transaction.rows(LOCK, (locks,))
 

@@ -14,13 +14,13 @@ from typing import Any, Final
 
 from exchange.interactions import admission
 from exchange.interactions.admission import Admitted
-from exchange.interactions.condition import criteria_of, lock_conditions, the_one
+from exchange.interactions.condition import criteria_of, lock_conditions, plain, the_one
 from exchange.interactions.entry import READING, Entry, entries_of
 from exchange.interactions.links import Links, Target, conditional_types
 from exchange.interactions.patch import Change, admit_patch, patch_of
 from exchange.interactions.search import touched
 from exchange.interactions.update import admit_delete, admit_update, answer_of, conditional_id
-from exchange.permit import Permit
+from exchange.permit import DIRECTORY_TYPES, Permit
 from exchange.problems import Invalid, Issue, Malformed, NotFound, NotSupported, Problem, TooCostly
 from exchange.request import Answer, Need, Request, Written
 from exchange.requester import Requester
@@ -155,7 +155,7 @@ class TransactionBundle:
         for work in self.works:
             if work.method == "DELETE":
                 continue
-            condition = (work.key[0], work.criteria)
+            condition = (work.key[0], plain(work.criteria))
             before = first.setdefault(condition, work) if work.criteria else work
             if before is not work:
                 if work.method != "POST" or before.method != "POST":
