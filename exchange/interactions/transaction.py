@@ -213,9 +213,8 @@ class TransactionBundle:
             return [list(working)] if working else []
         # Who is about a patient must not be stored before the patient.
         late = any(work.key[0] == "Patient" for work in conditional)
-        first = [
-            work for work in working if work not in conditional and (not late or work.key[0] == "Patient")
-        ]
+        early = DIRECTORY_TYPES | {"Patient"}
+        first = [work for work in working if work not in conditional and (not late or work.key[0] in early)]
         return [stage for stage in (first, [work for work in working if work not in first]) if stage]
 
     def _admit(
