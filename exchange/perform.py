@@ -47,12 +47,16 @@ from exchange.operations.validate_code import ValidateCode
 from exchange.problems import Conflict, Denied, Malformed, NotSupported, Problem, Unauthenticated, Unavailable
 from exchange.request import WRITES, Answer, Need, Request
 from exchange.requester import Requester
+from exchange.search.custom import read_custom, record_parameters
+from exchange.search.custom_index import index_step
+from exchange.search.parameter import install
 from exchange.settings import settings
 from exchange.store.canonical import record_canonicals
 from exchange.store.session import RETRIED, Store, Transaction
 
 LOG: Final = logging.getLogger("exchange.perform")
 TRIES: Final = 4
+PARAMETERS_SECONDS: Final = 1.0
 
 ACTS: Final[dict[str, Callable[[Request, Requester], Act]]] = {
     "read": Read,
@@ -89,6 +93,7 @@ class Spine:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._tokens = BearerTokens(store)
+        self._looked_at = -PARAMETERS_SECONDS
 
     def requester(self, authorization: str, request: Request) -> Requester:
         """Who asks. Raises: Unauthenticated - the refusal is in the audit log before it is answered."""
@@ -100,6 +105,7 @@ class Spine:
 
     def perform(self, request: Request, requester: Requester) -> Answer:
         """Do one act: all of it, or nothing; either way with its audit event durable before the answer."""
+        self._know_parameters()
         try:
             if request.interaction == "batch":
                 return self._batch(request, requester)
@@ -141,6 +147,7 @@ class Spine:
             if answer.written:
                 record_rules(transaction, requester, answer.written)
                 record_canonicals(transaction, answer.written)
+                record_parameters(transaction, answer.written)
             # 5. What a transaction reads, each entry decided alone, after what it wrote.
             for number, read in answer.reads:
                 found = self._read_within(transaction, read, requester)
@@ -200,9 +207,24 @@ class Spine:
             entries.append(_conditional(done, entry.request))
         return _without_unwanted_bodies(Answer(bundle="batch-response", entries=entries), request)
 
+    def _know_parameters(self) -> None:
+        """Look for search parameters that have been posted, where the last look is a second old."""
+        if time.monotonic() - self._looked_at < PARAMETERS_SECONDS:
+            return
+        with self._store.transaction() as transaction:
+            install(read_custom(transaction))
+        self._looked_at = time.monotonic()
+
+    def index_parameters(self) -> bool:
+        """One step of indexing a posted search parameter; whether there is more to do at once."""
+        with self._store.transaction() as transaction:
+            is_unfinished = index_step(transaction)
+            transaction.commit()
+            return is_unfinished
+
     def capabilities(self) -> bytes:
         """The CapabilityStatement: open to everybody."""
-        return capability_statement()
+        return capability_statement((*ACTS, "batch"), OPERATIONS)
 
     def grant_token(self, assertion: str, scope: str, token_url: str, request: Request) -> Issued:
         """An access token for a client assertion; granted or refused, the log has it.
