@@ -46,6 +46,8 @@ class _Work:
     is_nothing: bool = False
     admitted: Admitted | None = None
     links: Links | None = None
+    searched: frozenset[str] = frozenset()
+    """The types that its conditional references ask for."""
 
     @property
     def method(self) -> str:
@@ -77,7 +79,7 @@ class TransactionBundle:
             letters = _LETTERS[entry.method] + ("s" if work.criteria else "")
             letters += "c" if entry.method == "PUT" and work.criteria else ""
             actions |= {(entry.request.resource_type, letter) for letter in letters}
-            actions |= {(each, "s") for each in conditional_types(entry.request.resource)}
+            actions |= {(each, "s") for each in work.searched}
         self.need = Need(tuple(sorted(actions)), is_write=True)
 
     def run(self, transaction: Transaction, permit: Permit) -> Answer:
@@ -122,6 +124,7 @@ class TransactionBundle:
             raise NotSupported("an operation that is posted stands outside of transactions", "request.url")
         criteria = request.if_none_exist if request.interaction == "create" else criteria_of(request)
         work = _Work(entry, criteria or "", request.resource, resource_id=request.resource_id)
+        work.searched = frozenset(conditional_types(request.resource))
         if request.if_none_exist is not None and not criteria:
             raise NotSupported(
                 "conditional criteria are search criteria, and at least one", "request.ifNoneExist"
@@ -208,14 +211,15 @@ class TransactionBundle:
     @staticmethod
     def _stages(working: Sequence[_Work]) -> list[list[_Work]]:
         """One stage, or two: entries that refer by criteria follow those that they may find."""
-        conditional = [work for work in working if conditional_types(work.entry.request.resource)]
-        if not conditional:
+        if not any(work.searched for work in working):
             return [list(working)] if working else []
         # Who is about a patient must not be stored before the patient.
-        late = any(work.key[0] == "Patient" for work in conditional)
+        waits = any(work.searched and work.key[0] == "Patient" for work in working)
         early = DIRECTORY_TYPES | {"Patient"}
-        first = [work for work in working if work not in conditional and (not late or work.key[0] in early)]
-        return [stage for stage in (first, [work for work in working if work not in first]) if stage]
+        stages: tuple[list[_Work], list[_Work]] = ([], [])
+        for work in working:
+            stages[bool(work.searched) or (waits and work.key[0] not in early)].append(work)
+        return [stage for stage in stages if stage]
 
     def _admit(
         self, transaction: Transaction, permit: Permit, work: _Work, standing: Any,

@@ -65,7 +65,7 @@ class Everything:
         counted = given.one("_count")
         if counted == 0:
             raise Malformed("'_count' is a page's size, from 1 on", "http._count")
-        self.is_paged = counted is not None or not request.resource_id
+        self.is_paged = counted is not None or bool(self.page) or not request.resource_id
         self.count = min(counted or settings().default_page_size, settings().max_page_size)
         if request.resource_id:
             self.need = Need(

@@ -125,7 +125,10 @@ class ChangeMeta:
 
 
 def _answered(meta: dict[str, Any], touched: list[Touched]) -> Answer:
-    answer = parameters(("return", "valueMeta", meta))
+    # An empty Meta cannot be written: FHIR has no empty objects.
+    answer = (
+        parameters(("return", "valueMeta", meta)) if meta else Answer(body=b'{"resourceType":"Parameters"}')
+    )
     answer.touched = touched
     return answer
 
