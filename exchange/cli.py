@@ -25,6 +25,7 @@ from exchange.problems import Problem
 from exchange.requester import ROLES, parse_scopes
 from exchange.serve import serve as run_servers
 from exchange.settings import settings
+from exchange.worker.index_parameters import index_until
 from exchange.worker.seal_audit_log import seal_until
 
 app = typer.Typer(
@@ -82,12 +83,13 @@ def serve() -> None:
 
 @app.command()
 def work() -> None:
-    """Do what happens later - seal the audit log - until stopped."""
+    """Do what happens later - seal the audit log, index posted search parameters - until stopped."""
     prepare(settings())
     hub = open_hub(settings())
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
+    threading.Thread(target=index_until, args=(stopped, hub.spine), daemon=True).start()
     seal_until(stopped, hub.spine, settings().checkpoint_seconds)
 
 

@@ -13,6 +13,7 @@ from exchange.fhir.definitions import type_code, type_name
 from exchange.fhir.path import compile_expression
 from exchange.fhir.resource import parse as parse_resource
 from exchange.permit import Permit
+from exchange.problems import Unavailable
 from exchange.search import reference
 from exchange.search.index import hash_text
 from exchange.search.parameter import known_parameters
@@ -125,11 +126,14 @@ def _reverse(
     blind = transaction.crypto.blind_index
     for start in starts:
         start_type = type_name(start.type_code)
-        form = f"{start_type}/{start.resource_id}"
-        forms = [form, reference.OWN_PATIENT] if start_type == "Patient" else [form]
+        forms = [f"{start_type}/{start.resource_id}"]
+        if start_type == "Patient":
+            forms = [reference.of_record(start.compartment), reference.OWN_PATIENT]
         if include.target and include.target != start_type:
             continue
         names = [name for name in include.parameters if start_type in known[name].targets]
+        if not all(known[name].is_indexed for name in names):
+            raise Unavailable("a search parameter of this search is still being indexed; try again later")
         hashes |= {blind.value(hash_text(include.source, name, each)) for name in names for each in forms}
         places |= {start.compartment} if names else set()
     if not hashes:

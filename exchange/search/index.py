@@ -8,7 +8,7 @@ A birth date is never stored as a number: day, month and year are hashed, like a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any, Final
 from zlib import crc32
@@ -16,8 +16,9 @@ from zlib import crc32
 from exchange.crypto.blind_index import BlindIndex
 from exchange.fhir.datatype import MAX_INSTANT, MIN_INSTANT
 from exchange.fhir.definitions import SearchParameter
-from exchange.fhir.path import extractor
+from exchange.fhir.path import Element, compile_expression, extractor
 from exchange.search import date, reference, string, token, uri
+from exchange.search.parameter import ByName, custom_parameters
 from exchange.search.population import (
     clinical_parameter,
     is_population_form,
@@ -29,6 +30,10 @@ from exchange.store.versions import BEGINNING, Index
 
 SEALED_DATES: Final = frozenset({"birthdate", "death-date"})
 _NOT_INDEXED: Final = frozenset({"_id", "_lastUpdated"})
+_COMPARED_KINDS: Final = (
+    "number",
+    "quantity",
+)  # compared on the opened resource: no number of a chart is at rest
 _DATE_LENGTHS: Final = (4, 7, 10)
 
 
@@ -66,7 +71,7 @@ def forms_of(
 def index(resource: dict[str, Any], own_patients: Collection[str], blind: BlindIndex) -> Index:
     """The index of one resource version. `own_patients` are the ids of its compartment's patient."""
     resource_type = resource["resourceType"]
-    zone, fhir_url = _place()
+    zone = _place()[0]
     scoping = reference.scoping_parameters(resource_type)
     population = population_parameters(resource_type)
     if not own_patients and resource_type not in ("Patient", "AuditEvent"):
@@ -74,14 +79,14 @@ def index(resource: dict[str, Any], own_patients: Collection[str], blind: BlindI
             resource_type
         )  # nobody's record: only so is it found from what it points to
     clinical = clinical_parameter(resource_type)
-    value = blind.value
     tokens: set[int] = set()
     found: set[int] = set()
     ranges: list[int] = []
     clinical_at = BEGINNING
-    for parameter, elements in extractor(resource_type)(resource):
+    custom = custom_parameters(resource_type)
+    for parameter, elements in [*extractor(resource_type)(resource), *_custom(custom, resource)]:
         name = parameter.name
-        if name in _NOT_INDEXED:
+        if name in _NOT_INDEXED or parameter.kind in _COMPARED_KINDS:
             continue
         if parameter.kind == "date" and name not in SEALED_DATES:
             number = parameter_number(name)
@@ -91,22 +96,41 @@ def index(resource: dict[str, Any], own_patients: Collection[str], blind: BlindI
                     if name == clinical and MIN_INSTANT < low < MAX_INSTANT:
                         clinical_at = low if clinical_at == BEGINNING else min(low, clinical_at)
             continue
-        own = own_patients if name in scoping else ()
-        prefix = hash_text(resource_type, name, "")
-        forms = {
-            reference.of_record(blind.patient_compartment(form[8:])) if _is_other_patient(form) else form
-            for fhir_type, element in elements
-            for form in forms_of(parameter, fhir_type, element, own, fhir_url)
-        }
-        hashed = {form: value(prefix + form) for form in forms}
+        hashed = hashed_forms(
+            resource_type, parameter, elements, own_patients if name in scoping else (), blind
+        )
         tokens.update(hashed.values())
-        if name in population:
+        if name in population or name in custom:
             found.update(token for form, token in hashed.items() if is_population_form(name, form))
         elif name == "subject":  # a subject that is no patient is found by its bare id, too
             found.update(
                 token for form, token in hashed.items() if not form.startswith(("Patient/", "Patient#"))
             )
     return Index(clinical_at, tokens, ranges, found)
+
+
+def hashed_forms(
+    resource_type: str,
+    parameter: SearchParameter,
+    elements: Sequence[Element],
+    own_patients: Collection[str],
+    blind: BlindIndex,
+) -> dict[str, int]:
+    """The forms under which the elements that a parameter selects can be found, each with its token."""
+    prefix = hash_text(resource_type, parameter.name, "")
+    url = _place()[1]
+    forms = {
+        reference.of_record(blind.patient_compartment(form[8:])) if _is_other_patient(form) else form
+        for fhir_type, element in elements
+        for form in forms_of(parameter, fhir_type, element, own_patients, url)
+    }
+    return {form: blind.value(prefix + form) for form in forms}
+
+
+def _custom(custom: ByName, resource: dict[str, Any]) -> Iterator[tuple[SearchParameter, list[Element]]]:
+    for parameter in custom.values():
+        if parameter.kind not in ("date", *_COMPARED_KINDS):
+            yield parameter, compile_expression(parameter.expression, resource["resourceType"])(resource)
 
 
 def _is_other_patient(form: str) -> bool:

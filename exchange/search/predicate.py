@@ -19,6 +19,7 @@ from exchange.fhir.datatype import parse_reference
 from exchange.fhir.definitions import SearchParameter, type_code
 from exchange.search import composite, date, reference, string, token, uri
 from exchange.search.index import SEALED_DATES, hash_text, parameter_number
+from exchange.search.parameter import custom_parameters
 from exchange.search.population import is_population_form, population_parameters
 from exchange.search.tree import All, Among, AnyOf, Coded, Criterion, HasInRecord, Node, Not, Pointing
 from exchange.settings import settings
@@ -119,7 +120,7 @@ class ToSql:
             return Predicate(f"r.id = ANY(%({key})s::text[])", {key: list(criterion.values)})
         if name == "_lastUpdated":
             return self._compared(criterion, "{0}", "r.last_updated", "r.last_updated")
-        if criterion.modifier in ("missing", "ne"):
+        if criterion.modifier in ("missing", "ne") or not parameter.is_indexed:
             return Predicate(is_exact=False)
         if parameter.kind == "composite":
             return self._composite(criterion)
@@ -152,7 +153,7 @@ class ToSql:
 
     def _driven(self, found: Predicate, name: str, forms: Iterable[str]) -> Predicate:
         """Let the population index find the records, where it has all forms of the parameter."""
-        is_populated = name in population_parameters(self._type)
+        is_populated = name in population_parameters(self._type) or name in custom_parameters(self._type)
         if is_populated and all(is_population_form(name, form) for form in forms):
             found.hashes = next(iter(found.parameters.values()))
         return found
@@ -185,6 +186,8 @@ class ToSql:
 
     def _pointing(self, node: Pointing) -> Predicate:
         name = node.parameter.name
+        if not node.parameter.is_indexed:
+            return Predicate(is_exact=False)
         forms = {*node.targets, *(reference.of_record(each) for each in node.records)}
         hashes = sorted({self._hash(name, form) for form in forms})
         if not node.records:
@@ -211,7 +214,7 @@ class ToSql:
 
     def _coded(self, node: Coded) -> Predicate:
         pairs = node.codes.pairs
-        if node.is_negated or node.codes.systems or len(pairs) > MOST_HASHED:
+        if not node.parameter.is_indexed or node.is_negated or node.codes.systems or len(pairs) > MOST_HASHED:
             return Predicate(is_exact=False)
         name = node.parameter.name
         # A code element says no system: the set decides which it may be.

@@ -112,6 +112,25 @@ token_entry = Table(
     comment="population search: in which records a keyed hash stands; a row may outlive what it points to",
 )
 
+custom_parameter = Table(
+    "custom_parameter",
+    metadata,
+    Column("type", SmallInteger, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("id", Text, nullable=False, comment="of the SearchParameter"),
+    Column("kind", Text, nullable=False),
+    Column("expression", Text, nullable=False),
+    Column("targets", ARRAY(Text), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("state", Text, nullable=False, comment="noted, waiting, filling, ready; or unindexed"),
+    Column("noted_at", BigInteger, nullable=False),
+    Column("barrier", BigInteger, nullable=False, server_default=text("0")),
+    Column("done", Text, nullable=False, server_default=text("''")),
+    PrimaryKeyConstraint("type", "code"),
+    info=REFERENCE,
+    comment="search parameters that have been posted, and how far they are indexed",
+)
+
 shared_record = Table(
     "shared_record",
     metadata,

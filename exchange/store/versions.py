@@ -181,10 +181,17 @@ def write(
         )
         entries |= {(token, each.compartment) for token in index.population_tokens}
     transaction.copy("resource", RESOURCE_COLUMNS, io.StringIO("".join(rows)))
-    pairs = {pair for each in writes if each.members for pair in permutations((each.compartment, *each.members), 2)}
+    pairs = {
+        pair for each in writes if each.members for pair in permutations((each.compartment, *each.members), 2)
+    }
     if pairs:
         ones, others = zip(*sorted(pairs), strict=True)
         transaction.run(SHARE, (_array(ones), _array(others)))
+    enter_tokens(transaction, entries)
+
+
+def enter_tokens(transaction: Transaction, entries: Collection[tuple[int, int]]) -> None:
+    """Enter pairs of a keyed hash and a compartment into the population index."""
     if entries:
         ordered = sorted(entries)  # one order for every writer: two bundles cannot deadlock
         hashes, places = zip(*ordered, strict=True)

@@ -8,7 +8,7 @@ Tables are read at their first use; importing this module reads only the list of
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -55,8 +55,9 @@ def is_resource_type(name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class SearchParameter:
-    """One official search parameter, as it applies to one resource type.
+    """One search parameter, as it applies to one resource type.
 
+    `is_indexed` is false of one that was posted to the hub while the hub still looks for its values in what it holds.
     `kind` is number, date, string, token, reference, composite, quantity, uri or special; `components` are
     pairs of (url of the component's parameter, expression relative to the composite's element).
     """
@@ -67,6 +68,7 @@ class SearchParameter:
     targets: tuple[str, ...]
     url: str
     components: tuple[tuple[str, str], ...] = ()
+    is_indexed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,3 +212,19 @@ def official_value_set_rules() -> Mapping[str, list[Any]]:
     """Value sets that FHIR R4 defines: url to [version, name, includes, excludes]."""
     rows: dict[str, list[Any]] = _table("value_set_rules.json")
     return MappingProxyType(rows)
+
+
+def shape_names() -> Iterable[str]:
+    """The name of every type and backbone element."""
+    return _shape_rows().keys()
+
+
+@cache
+def _invariants() -> dict[str, list[list[str]]]:
+    rows: dict[str, list[list[str]]] = _table("invariants.json")
+    return rows
+
+
+def invariant_rows(path: str) -> list[list[str]]:
+    """The rules made at an element: [key, severity, expression, text]."""
+    return _invariants().get(path, [])
