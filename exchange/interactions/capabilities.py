@@ -7,7 +7,7 @@ Leaves:  what is registered to perform, which tells it.
 from __future__ import annotations
 
 from collections.abc import Collection
-from functools import cache
+from functools import lru_cache
 from typing import Any, Final
 
 from exchange import __version__
@@ -15,7 +15,7 @@ from exchange.fhir.definitions import RESOURCE_TYPES
 from exchange.fhir.resource import dump
 from exchange.interactions.search import COMPARTMENTS
 from exchange.search.grammar import MODIFIERS
-from exchange.search.parameter import known_parameters
+from exchange.search.parameter import custom_parameters, known_parameters
 from exchange.settings import settings
 
 RELEASED: Final = "2026-11-22"
@@ -64,11 +64,16 @@ DEFINED: Final[dict[str, dict[str, str]]] = {
 
 def capability_statement(interactions: Collection[str], operations: Collection[str]) -> bytes:
     """The CapabilityStatement's text, for what is registered."""
-    return _statement(frozenset(interactions), frozenset(operations))
+    posted = [
+        (name, each.name, each.url) for name in RESOURCE_TYPES for each in custom_parameters(name).values()
+    ]
+    return _statement(frozenset(interactions), frozenset(operations), tuple(posted))
 
 
-@cache
-def _statement(interactions: frozenset[str], operations: frozenset[str]) -> bytes:
+@lru_cache(2)
+def _statement(
+    interactions: frozenset[str], operations: frozenset[str], _posted: tuple[tuple[str, str, str], ...]
+) -> bytes:
     rest: dict[str, Any] = {
         "mode": "server",
         "documentation": _documentation(),
@@ -130,7 +135,6 @@ def _resource(name: str, interactions: frozenset[str], operations: frozenset[str
     return found | ({"operation": named} if named else {})
 
 
-@cache
 def _parameters(name: str) -> list[dict[str, Any]]:
     """The parameters of a type that the grammar takes."""
     known = sorted(known_parameters(name).values(), key=lambda each: each.name)
@@ -141,7 +145,6 @@ def _parameters(name: str) -> list[dict[str, Any]]:
     ]
 
 
-@cache
 def _pointing_to(target: str) -> tuple[str, ...]:
     """Every reverse include of a type."""
     return tuple(

@@ -84,16 +84,16 @@ def metadata(request: Request) -> Response:
     query = parse_qsl(request.url.query[: negotiation.MAX_QUERY_BYTES], keep_blank_values=True)
     try:
         wanted = _wanted(request, query)
-        body = capabilities(spine, wanted.kind, is_pretty=wanted.is_pretty)
+        body = _written(spine.capabilities(), wanted.kind, is_pretty=wanted.is_pretty)
     except Problem as problem:
         return problem_response(problem)
     return finished(Response(body, media_type=wanted.media_type), request.headers)
 
 
 @lru_cache(4)
-def capabilities(spine: Spine, kind: Kind, *, is_pretty: bool) -> bytes:
+def _written(statement: bytes, kind: Kind, *, is_pretty: bool) -> bytes:
     """The CapabilityStatement in one format: written once, since anybody may ask."""
-    return rendered(spine.capabilities(), Format(kind, is_pretty=is_pretty))
+    return rendered(statement, Format(kind, is_pretty=is_pretty))
 
 
 def fhir_routes() -> list[Route]:
