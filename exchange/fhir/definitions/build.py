@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from exchange.fhir.definitions.build_invariants import invariants
 from exchange.fhir.definitions.build_terminology import code_systems, value_set_rules
 
 Json = dict[str, Any]
@@ -285,6 +286,7 @@ def main(package: Path) -> None:
     write("elements.json", dict(sorted(shapes.items())))
     write("value_sets.json", {url: value_sets[url] for url in sorted(bound)})
     write("search_parameters.json", search_rows(read))
+    write("invariants.json", invariants(definitions, RESHAPED_LATER))
     write("code_systems.json", code_systems(read))
     write("value_set_rules.json", value_set_rules(read))
     write("patient_compartment.json", {r["code"]: r["param"] for r in patient["resource"] if "param" in r})

@@ -46,7 +46,7 @@ def problems(resource):
         an_observation(valueQuantity=None, valueString="a", _valueString=UNKNOWN),
         an_observation(valueQuantity=None, _valueDateTime=UNKNOWN),
         an_observation(component=[{"code": {"text": "a"}, "referenceRange": [{"text": "b"}]}]),
-        an_observation(contained=[{"resourceType": "Patient", "id": "p"}]),
+        an_observation(contained=[{"resourceType": "Patient", "id": "p"}], subject={"reference": "#p"}),
         a_patient(),
         a_patient(name=[{"given": ["Ana", None], "_given": [None, UNKNOWN]}]),
         a_patient(name=[{"_given": [UNKNOWN]}]),

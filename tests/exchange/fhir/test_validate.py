@@ -43,6 +43,7 @@ def test_an_invalid_one_has_and_required_bindings_count(model_check):
             "resourceType": "Basic",
             "code": {"text": "a"},
             "contained": [{"resourceType": "SubstanceProtein", "id": "p", "numberOfSubunits": 1}],
+            "subject": {"reference": "#p"},
         },
     ],
 )
