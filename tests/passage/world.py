@@ -251,6 +251,19 @@ class World:
         finally:
             connection.close()
 
+    def settle(self) -> None:
+        """Wait until nobody on the server is writing: what is committed has its place in histories then."""
+        deadline = time.monotonic() + 30
+        with self.sql() as cursor:
+            while time.monotonic() < deadline:
+                cursor.execute(
+                    "SELECT pg_snapshot_xmin(s) = pg_snapshot_xmax(s) FROM pg_current_snapshot() s"
+                )
+                if cursor.fetchone()[0]:
+                    return
+                time.sleep(0.01)
+        raise AssertionError("somebody never stops writing")
+
     def events(self, query: str = "") -> list[dict[str, Any]]:
         """The audit events that an administrator finds, without those of looking."""
         found: list[dict[str, Any]] = []

@@ -73,8 +73,12 @@ def requests(draw) -> tuple:
                 "search",
                 "everything",
                 "put",
+                "put where",
+                "patch",
                 "delete",
                 "create",
+                "history",
+                "operation",
                 "batch",
                 "transaction",
             ]
@@ -95,8 +99,68 @@ def requests(draw) -> tuple:
             )
         case "put":
             return ("put", an_observation("hospital-new", patient))
+        case "put where":
+            where = draw(
+                st.sampled_from(
+                    [f"_id={observation}", f"patient={patient}", f"subject={patient}&status=final"]
+                )
+            )
+            return ("put where", (where, an_observation("hospital-new", "hospital-p1")))
+        case "patch":
+            place = draw(
+                st.sampled_from(
+                    [
+                        f"Patient/{patient}",
+                        f"Observation/{observation}",
+                        f"Observation?_id={observation}",
+                        f"Patient?_id={patient}",
+                    ]
+                )
+            )
+            return (
+                "patch",
+                (
+                    place,
+                    [
+                        {
+                            "op": "test",
+                            "path": "/resourceType",
+                            "value": draw(st.sampled_from(["Patient", "Basic"])),
+                        }
+                    ],
+                ),
+            )
+        case "history":
+            path = draw(st.sampled_from(["Patient/_history", "Observation/_history", "_history"]))
+            return (
+                "get",
+                path
+                + draw(
+                    st.sampled_from(
+                        [
+                            "",
+                            "?_count=1",
+                            "?_count=3",
+                            "?_since=2020-01-01T00:00:00Z",
+                            "?_at=2020",
+                            "?_at=2999",
+                        ]
+                    )
+                ),
+            )
+        case "operation":
+            return ("get", draw(st.sampled_from([
+                "Observation/$meta", f"Observation/{observation}/$meta", f"Patient/{patient}/_history/1/$meta", f"Observation/$lastn?patient={patient}&code=8480-6&max=2",
+                f"DocumentReference/$docref?patient={patient}", f"Patient/{patient}/$everything?_count=2", "Patient/$everything?_count=2", f"Encounter/{observation}/$everything",
+            ])))  # fmt: skip
         case "delete":
-            return ("delete", draw(st.sampled_from([f"Patient/{patient}", f"Observation/{observation}"])))
+            places = [
+                f"Patient/{patient}",
+                f"Observation/{observation}",
+                f"Observation?_id={observation}",
+                f"Patient?_id={patient}",
+            ]
+            return ("delete", draw(st.sampled_from(places)))
         case "create":
             return (
                 "create",
@@ -184,6 +248,7 @@ def _open_to_the_hospital(region) -> set[int]:
 def _ask(world: World, request: tuple) -> list:
     kind, what = request
     hospital = world.hospital
+    world.settle()
     match kind:
         case "get":
             pages, path = [], what
@@ -194,6 +259,10 @@ def _ask(world: World, request: tuple) -> list:
             return pages
         case "put":
             return [hospital.put(deepcopy(what)).normalised()]
+        case "put where":
+            return [hospital.put_where(what[0], deepcopy(what[1])).normalised()]
+        case "patch":
+            return [hospital.patch(*deepcopy(what)).normalised()]
         case "delete":
             return [hospital.delete(what).normalised()]
         case "create":
