@@ -10,7 +10,6 @@ Order: (1) role, (2) scopes, (3) each consent that speaks, (4) deny overrides, (
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Final
 
 from exchange.consent.provision import Rule
@@ -131,23 +130,13 @@ def _of_named(transaction: Transaction, requester: Requester, groups: tuple[tupl
     """A search that names patients: the records of all of them; each criterion asks within those that it names."""
     blind = transaction.crypto.blind_index
     asked = [{blind.patient_compartment(each) for each in group} for group in groups]
-    persons = persons_of_patients(transaction, set().union(*asked))
-    permit = _of_persons(transaction, requester, persons)
-    reached = set(permit.compartments or ())
-    named = [
-        reached.intersection(
-            record
-            for person in persons
-            if person.asked in group and not person.is_beside and person.asked in reached
-            for record in person.records
-        )
-        for group in asked
-    ]
-    return replace(permit, named=tuple(tuple(sorted(each)) for each in named))
+    return _of_persons(transaction, requester, persons_of_patients(transaction, set().union(*asked)), asked)
 
 
-def _of_persons(transaction: Transaction, requester: Requester, persons: Sequence[Person]) -> Permit:
-    reached: set[int] = set()
+def _of_persons(
+    transaction: Transaction, requester: Requester, persons: Sequence[Person], asked: Sequence[set[int]] = ()
+) -> Permit:
+    reached: dict[int, set[int]] = {}
     beside: set[int] = set()
     reasons: set[str] = set()
     for person in persons:
@@ -164,11 +153,20 @@ def _of_persons(transaction: Transaction, requester: Requester, persons: Sequenc
             beside |= reach
             continue
         # A hidden record must not answer for its person: that would tell that it exists, and of whom.
-        reached |= reach if person.asked in reach else set()
+        reached[person.asked] = reach if person.asked in reach else set()
         reasons.add(reason if set(person.records) - own else "own records")
-    reason = "; ".join(sorted(reasons)) or "nobody"
-    permit = _permit(transaction, requester, tuple(sorted(reached)), (), reason)
-    return replace(permit, beside=tuple(sorted(beside - reached))) if beside else permit
+    everything = set[int]().union(*reached.values())
+    return _permit(
+        transaction,
+        requester,
+        tuple(sorted(everything)),
+        (),
+        "; ".join(sorted(reasons)) or "nobody",
+        beside=tuple(sorted(beside - everything)),
+        named=tuple(
+            tuple(sorted(set[int]().union(*(reached.get(each, ()) for each in group)))) for group in asked
+        ),
+    )
 
 
 def _permit(
@@ -177,6 +175,9 @@ def _permit(
     compartments: tuple[int, ...] | None,
     actors: tuple[int, ...],
     reason: str,
+    *,
+    beside: tuple[int, ...] = (),
+    named: tuple[tuple[int, ...], ...] = (),
 ) -> Permit:
     return Permit(
         compartments=compartments,
@@ -187,4 +188,6 @@ def _permit(
         types=requester.readable_types(),
         audit=False,
         reason=reason,
+        beside=beside,
+        named=named,
     )
