@@ -25,6 +25,12 @@ _INTEGER: Final = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _SHOWABLE: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{0,63}", re.ASCII)
 _ENCODINGS: Final = frozenset({"utf-8", "us-ascii"})
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+MAX_ATTRIBUTES: Final = 100
+MAX_NAMESPACES: Final = 200
+_MANY_ATTRIBUTES: Final = re.compile(
+    rb"""<[^\s<>/"'=]++(?>\s++[^\s=<>"']++\s*+=\s*+(?>"[^"]*+"|'[^']*+')){%d}""" % (MAX_ATTRIBUTES + 1)
+)
+"""A tag with more attributes than any of FHIR's or XHTML's has; found in one pass, without trying anything twice."""
 
 
 def read_xml(text: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> dict[str, Any]:
@@ -42,7 +48,7 @@ def read_xml(text: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DE
     text = text.removeprefix(_BYTE_ORDER_MARK)
     if b"\x00" in text:  # a NUL character, or UTF-16, which the parser would follow
         raise Malformed("FHIR's XML is encoded in UTF-8")
-    if max(text.count(b"<"), text.count(b"=")) > 2 * MAX_NODES:
+    if max(text.count(b"<"), text.count(b"=")) > 2 * MAX_NODES or _MANY_ATTRIBUTES.search(text):
         raise TooCostly(f"The text has more than {MAX_NODES} values")
     # 2, 3
     reader = _Reader(text, 2 * max_depth + 1)
@@ -113,6 +119,8 @@ class _Reader:
             raise Malformed("FHIR's XML is encoded in UTF-8")
 
     def declare(self, prefix: str | None, uri: str) -> None:
+        if len(self.scope) >= MAX_NAMESPACES:
+            raise TooCostly(f"The text has more than {MAX_NAMESPACES} namespaces at once")
         self.scope.append((prefix, uri))
         self.own_namespaces += 1
 

@@ -202,6 +202,7 @@ ATTACKS = {
     "attributes": f"<Basic {F} " + " ".join(f'a{n}=""' for n in range(2_000_001)) + "/>",
     "elements": f"<Basic {F}>" + "<a/>" * 2_000_001 + "</Basic>",
     "namespaces": f"<Basic {F}><code " + " ".join(f'xmlns:a{n}="u"' for n in range(100_000)) + "/></Basic>",
+    "namespaces, nested": "".join(f'<a{n}:Bundle xmlns:a{n}="http://hl7.org/fhir"><a{n}:entry xmlns:b{n}="u" xmlns:c{n}="u" xmlns:d{n}="u"><a{n}:resource>' for n in range(60)),
     "a tag without an end": f"<Basic {F} " + "a" * 10_000_000,
     "a comment without an end": f"<Basic {F}><!-- " + "-" * 10_000_000,
     "too much": f"<Basic {F}/>" + " " * (16 * 1024 * 1024),
@@ -222,7 +223,16 @@ def test_an_attack_is_refused_in_bounded_memory(name):
     assert "root:" not in str(refused.value.issues)
 
 
-COSTLY = {"depth", "depth of resources", "depth in a narrative", "attributes", "elements", "too much"}
+COSTLY = {
+    "namespaces",
+    "namespaces, nested",
+    "depth",
+    "depth of resources",
+    "depth in a narrative",
+    "attributes",
+    "elements",
+    "too much",
+}
 
 
 @pytest.mark.parametrize(

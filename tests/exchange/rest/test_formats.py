@@ -269,6 +269,32 @@ def test_long_answers_are_compressed_for_whoever_takes_it(live, post):
         )
 
 
+def test_a_stream_is_the_same_in_any_format(live, post):
+    for number in range(5):
+        body = an_observation(f"posta-s{number}", "posta-p1") | {"note": [{"text": "x" * 500}]}
+        post.request("PUT", f"Observation/posta-s{number}", body=body).raise_for_status()
+    token = {"Authorization": f"Bearer {post.token()}"}
+    place = "/fhir/Patient/posta-p1/$everything"
+    plain = live.http("GET", place, headers=token | {"Accept-Encoding": "identity"})
+    packed = live.http("GET", place, headers=token | {"Accept-Encoding": "gzip"})
+    as_xml = live.http(
+        "GET", place, headers=token | {"Accept": "application/fhir+xml", "Accept-Encoding": "gzip"}
+    )
+    pretty = live.http("GET", f"{place}?_pretty=true", headers=token)
+    assert packed.headers["content-encoding"] == as_xml.headers["content-encoding"] == "gzip"
+    assert len(plain.json()["entry"]) > 5
+    told = [
+        json.loads(dump(each))["entry"]
+        for each in (
+            parse(plain.content),
+            parse(packed.content),
+            read_xml(as_xml.content),
+            parse(pretty.content),
+        )
+    ]
+    assert told[0] == told[1] == told[2] == told[3]
+
+
 # --- slow bodies
 
 
