@@ -63,6 +63,16 @@ def _index_columns() -> list[Column[Any]]:
     ]
 
 
+def _by_instant(table: str) -> Index:
+    """An index that costs next to nothing: rows are written in about the order of their instants."""
+    return Index(
+        f"{table}_last_updated_idx",
+        "last_updated",
+        postgresql_using="brin",
+        postgresql_with={"autosummarize": "on"},
+    )
+
+
 resource = Table(
     "resource",
     metadata,
@@ -72,6 +82,7 @@ resource = Table(
     PrimaryKeyConstraint("id", "type", "compartment"),
     Index("resource_slice_idx", "compartment", "type", text("clinical_at DESC")),
     Index("resource_transaction_idx", "transaction"),
+    _by_instant("resource"),
     info=DISTRIBUTED,
     comment="the current version of each resource, sealed",
 )
@@ -83,6 +94,7 @@ resource_history = Table(
     Column("body", LargeBinary, nullable=False),
     PrimaryKeyConstraint("id", "type", "version_id", "compartment"),
     Index("resource_history_transaction_idx", "transaction"),
+    _by_instant("resource_history"),
     info=DISTRIBUTED,
     comment="superseded versions; append-only",
 )
