@@ -170,7 +170,7 @@ class Spine:
         while answer.pieces is not None and (piece := answer.pieces(transaction, permit)) is not None:
             enforce(permit, piece)
             answer.body += piece.body
-        return _conditional(answer, request)
+        return _as_wanted(answer, request)
 
     def _streamed(
         self, first: bytes, pieces: Callable[..., Answer | None], requester: Requester, need: Need
@@ -199,12 +199,11 @@ class Spine:
                 continue
             try:
                 done = self.perform(entry.request, requester)
+                if done.stream is not None:
+                    done.body, done.stream = b"".join(done.stream), None
+                entries.append(_as_wanted(done, entry.request))
             except Problem as problem:
                 entries.append(problem)
-                continue
-            if done.stream is not None:
-                done.body, done.stream = b"".join(done.stream), None
-            entries.append(_conditional(done, entry.request))
         return _without_unwanted_bodies(Answer(bundle="batch-response", entries=entries), request)
 
     def _know_parameters(self) -> None:
@@ -285,26 +284,30 @@ def _act(request: Request, requester: Requester) -> Act:
     return act(request, requester)
 
 
-def _conditional(answer: Answer, request: Request) -> Answer:
-    """An entry that reads, held against ifNoneMatch and ifModifiedSince: what the caller has is not sent again.
+def _as_wanted(answer: Answer, request: Request) -> Answer:
+    """An entry that reads: what the caller has by ifNoneMatch or ifModifiedSince, or asks for by HEAD, is not sent.
 
     Spec: https://hl7.org/fhir/R4/http.html#cread
     """
-    if request.interaction not in ("read", "vread") or answer.outcome != "ok":
-        return answer
-    told, since = request.if_none_match, request.if_modified_since
-    if told is not None:
-        is_known = f'"{answer.version_id}"' in told or told.strip() == "*"
-    elif since is not None:
-        try:
-            is_known = answer.last_updated <= date_range(since, settings().zone)[1]
-        except ValueError:
-            raise Malformed("ifModifiedSince is an instant", "request.ifModifiedSince") from None
-    else:
-        is_known = False
-    if is_known:
-        answer.outcome, answer.body = "not-modified", b""
+    if _is_known(answer, request):
+        answer.outcome = "not-modified"
+    if request.is_head or answer.outcome == "not-modified":
+        answer.body = b""
     return answer
+
+
+def _is_known(answer: Answer, request: Request) -> bool:
+    told, since = request.if_none_match, request.if_modified_since
+    if request.interaction not in ("read", "vread") or answer.outcome != "ok":
+        return False
+    if told is not None:
+        return f'"{answer.version_id}"' in told or told.strip() == "*"
+    if since is None:
+        return False
+    try:
+        return answer.last_updated <= date_range(since, settings().zone)[1]
+    except ValueError:
+        raise Malformed("ifModifiedSince is an instant", "request.ifModifiedSince") from None
 
 
 def _without_unwanted_bodies(answer: Answer, request: Request) -> Answer:

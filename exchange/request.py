@@ -31,7 +31,8 @@ class Request:
     `resource` stands in for `body` where the text has been parsed already (entries of a bundle). `content_type` is the
     body's, without parameters and in small letters. A conditional update, patch or delete has criteria in `query` and
     no `resource_id`. `compartment` is the (type, id) whose compartment a search stays in. `is_safe` says that it came by
-    GET or HEAD and so changes nothing; `prefer` is the explicit return preference, "" where none was stated.
+    GET or HEAD and so changes nothing, `is_head` that an entry of a bundle wants no body; `prefer` is the return
+    preference that was stated, "" where none was.
     """
 
     interaction: Interaction
@@ -50,6 +51,7 @@ class Request:
     if_modified_since: str | None = None
     is_lenient: bool = False
     is_safe: bool = False
+    is_head: bool = False
     prefer: str = ""
     request_id: str = ""
     described: str = ""

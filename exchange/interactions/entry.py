@@ -85,6 +85,7 @@ def _entry(outer: Request, number: int, row: Any) -> Entry:
         resource=resource,
         is_lenient=outer.is_lenient,
         is_safe=method in READING,
+        is_head=method == "HEAD",
         prefer=outer.prefer,
         request_id=outer.request_id,
         described=f"{outer.described} [{number}] {method} {url[:MOST_URL_LETTERS]}",

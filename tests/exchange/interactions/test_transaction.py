@@ -61,6 +61,7 @@ def test_every_verb_in_one_transaction_answered_in_the_entries_order(world):
     assert found == {"posta-o1", "posta-o2", places(said)[4].split("/")[1]}
     assert len(rows[8]["resource"]["entry"]) == 2
     assert rows[7]["resource"]["total"] == 4
+    assert "resource" not in rows[6]  # by HEAD
     # Writing entries show nothing unless it is preferred.
     assert all("resource" not in row for row in rows[2:6])
     assert rows[3]["response"]["etag"] == 'W/"2"'
@@ -367,6 +368,14 @@ def test_urls_that_lead_nowhere_are_refused(world, url, method):
     assert world.post.bundle(
         "transaction", [entry(method, url, an_observation("posta-o1", "posta-p1"))]
     ).status in (400, 404, 413)
+
+
+def test_an_instant_that_is_none_fails_its_entry_alone(world):
+    said = world.post.bundle(
+        "batch",
+        [entry("GET", "Observation/posta-o1", ifModifiedSince="x"), entry("GET", "Observation/posta-o1")],
+    )
+    assert statuses(said) == ["400", "200"]
 
 
 def test_an_empty_bundle_is_no_error(world):
