@@ -15,7 +15,7 @@ from starlette.responses import Response, StreamingResponse
 
 from exchange.fhir.resource import load, pretty
 from exchange.fhir.xml_write import write_xml
-from exchange.problems import NotSupported
+from exchange.problems import Malformed, NotSupported
 from exchange.rest.media_type import MAX_OFFERS, Format, NotAcceptable, media_type, weight
 
 COMPRESSED_FROM_BYTES: Final = 1_024
@@ -29,7 +29,7 @@ def rendered(body: bytes, wanted: Format) -> bytes:
     if wanted.kind == "xml":
         try:
             return write_xml(load(body), is_pretty=wanted.is_pretty)
-        except NotSupported as problem:
+        except (Malformed, NotSupported) as problem:
             raise NotAcceptable(problem.issues[0].diagnostics, problem.issues[0].expression) from None
     return pretty(body) if wanted.is_pretty else body
 

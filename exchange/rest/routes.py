@@ -114,7 +114,9 @@ def _endpoint(interaction: Interaction) -> Callable[[Request], Awaitable[Respons
         try:
             body = await bounded_body(request)
         except Problem as problem:
-            return problem_response(problem, wanted_or_json(request))
+            response = problem_response(problem, wanted_or_json(request))
+            response.headers["X-Request-Id"] = negotiation.request_id(request.headers)
+            return response
         # psycopg2 blocks: the act runs in one of the process's few threads.
         threads = request.app.state.threads
         return await get_running_loop().run_in_executor(threads, answer, request, body, interaction)
@@ -157,7 +159,7 @@ def _answered(request: Request, asked: Asked, done: Answer, wanted: Format) -> R
     if is_read and negotiation.is_known(headers, done.version_id, done.last_updated):
         done.outcome = "not-modified"
     elif is_read and _may_be_content(request, asked):
-        content = content_response(done, headers.get("accept", ""), version_headers(done))
+        content = content_response(done, _accept(request), version_headers(done))
         if content is not None:
             return content
         wanted = _wanted(request, asked.query)
@@ -167,7 +169,7 @@ def _answered(request: Request, asked: Asked, done: Answer, wanted: Format) -> R
 def _may_be_content(request: Request, asked: Asked) -> bool:
     """Whether a Binary is told as its content rather than as a resource."""
     is_read = asked.interaction in ("read", "vread") and asked.resource_type == "Binary"
-    return is_read and not wants_resource(request.headers.get("accept", ""), _formats(asked.query))
+    return is_read and not wants_resource(_accept(request), _formats(asked.query))
 
 
 def _wanted_or_content(request: Request, asked: Asked) -> Format:
@@ -177,8 +179,7 @@ def _wanted_or_content(request: Request, asked: Asked) -> Format:
 
 def _wanted(request: Request, query: Iterable[tuple[str, str]]) -> Format:
     pairs = tuple(query)
-    accept = ",".join(request.headers.getlist("accept"))
-    found = wanted_format(accept, _formats(pairs))
+    found = wanted_format(_accept(request), _formats(pairs))
     return replace(found, is_pretty=True) if ("_pretty", "true") in pairs else found
 
 
@@ -191,6 +192,10 @@ def wanted_or_json(request: Request) -> Format:
         return _wanted(request, parse_qsl(query, keep_blank_values=True))
     except NotAcceptable:
         return JSON
+
+
+def _accept(request: Request) -> str:
+    return ",".join(request.headers.getlist("accept"))
 
 
 def _formats(query: Iterable[tuple[str, str]]) -> tuple[str, ...]:
@@ -248,8 +253,6 @@ def _asked(request: Request, body: bytes, interaction: Interaction) -> Asked:
         form = body[: negotiation.MAX_QUERY_BYTES].decode("utf-8", "replace")
         described += f" {form}"
         pairs += parse_qsl(form, keep_blank_values=True)
-    if interaction == "transaction" and _is_batch(body):
-        interaction = "batch"
     return Asked(
         interaction=interaction,
         resource_type=parameters.get("resource_type", ""),
