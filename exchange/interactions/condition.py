@@ -19,6 +19,7 @@ from exchange.store.session import Transaction
 from exchange.store.versions import Version
 
 MOST_CRITERIA_LETTERS: Final = 2_000
+_PASSED_OVER: Final = ("_format", "_pretty")
 LOCK: Final = """
 SELECT pg_advisory_xact_lock(place) FROM (SELECT unnest(%s::bigint[]) AS place ORDER BY 1) ordered"""
 
@@ -26,14 +27,21 @@ SELECT pg_advisory_xact_lock(place) FROM (SELECT unnest(%s::bigint[]) AS place O
 def criteria_of(request: Request) -> str:
     """The criteria of a conditional update, patch or delete, as query text; "" where an id is named.
 
-    Raises: NotSupported - neither an id nor criteria.
+    Raises: NotSupported - neither an id nor criteria, or both.
     """
+    criteria = [pair for pair in request.query if pair[0] not in _PASSED_OVER]
     if request.resource_id:
+        require_no_criteria(request)
         return ""
-    criteria = [pair for pair in request.query if pair[0] not in ("_format", "_pretty")]
     if not criteria:
         raise NotSupported("the address names neither an id nor criteria", "http.url")
     return urlencode(criteria, quote_via=quote)
+
+
+def require_no_criteria(request: Request) -> None:
+    """Refuse parameters of an act that takes none: what was meant by them would not be done. Raises: NotSupported."""
+    if any(name not in _PASSED_OVER for name, _ in request.query):
+        raise NotSupported("this takes no parameters", "http.query")
 
 
 def plain(criteria: str) -> str:

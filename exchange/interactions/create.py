@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 
 from exchange.interactions import admission
-from exchange.interactions.condition import the_one
+from exchange.interactions.condition import require_no_criteria, the_one
 from exchange.permit import Permit
 from exchange.request import Answer, Need, Request, Touched
 from exchange.requester import Requester
@@ -20,6 +20,7 @@ class Create:
     """POST [base]/[type]. Raises: Malformed, Invalid - see admission; PreconditionFailed - several match."""
 
     def __init__(self, request: Request, requester: Requester) -> None:
+        require_no_criteria(request)  # criteria of a creation stand in If-None-Exist
         self.request = request
         self.requester = requester
         self.resource = request.resource or admission.parse_body(request.body, request.resource_type)

@@ -164,7 +164,7 @@ def _interaction(
     if not named.resource_type or named.compartment or "_history" in parts:
         return None
     if method == "POST":
-        return "create" if not named.resource_id else None
+        return "create" if not named.resource_id and not is_conditional else None
     if bool(named.resource_id) == is_conditional:
         return None  # an id, or criteria
     writes: dict[str, Interaction] = {"PUT": "update", "PATCH": "patch", "DELETE": "delete"}

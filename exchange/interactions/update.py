@@ -54,12 +54,13 @@ class Update:
             found = the_one(transaction, permit, self.request.resource_type, self.criteria)
             resource_id = conditional_id(self.resource, found)
         is_given = bool(resource_id)
-        self.resource["id"] = resource_id or str(uuid.uuid4())
-        admission.require_valid(self.resource)
-        key = (self.request.resource_type, self.resource["id"])
+        # A copy: another try must find the body as it came, with its id or without one.
+        resource = self.resource | {"id": resource_id or str(uuid.uuid4())}
+        admission.require_valid(resource)
+        key = (self.request.resource_type, resource["id"])
         standing = occupied(transaction, [key]).get(key) if is_given else None
         admitted = admit_update(
-            transaction, permit, self.requester, self.resource, standing,
+            transaction, permit, self.requester, resource, standing,
             self.request.if_match, self.request.if_none_match, is_given=is_given,
         )  # fmt: skip
         admission.place(transaction, self.requester, [admitted])

@@ -166,3 +166,39 @@ def test_of_many_bundles_with_many_criteria_none_makes_anything_twice(world):
     assert set(statuses) <= {200, 409, 503}
     assert statuses.count(200) > 0
     assert len(world.post.get("Organization").ids) == 6
+
+
+# --- what takes no criteria
+
+
+def test_criteria_where_none_are_taken_are_refused(world):
+    """What a client meant by them would not be done."""
+    query = (("name", "x"),)
+    assert world.post.post(dict(UNIT), query=query).status == 400
+    assert world.post.put(UNIT | {"id": "posta-u1"}, query=query).status == 400
+    assert world.post.delete("Patient/posta-p1?name=x").status == 400
+    assert world.post.patch("Patient/posta-p1?name=x", []).status == 400
+    assert world.post.post(dict(UNIT), query=(("_format", "json"), ("_pretty", "true"))).status == 201
+    said = world.post.bundle(
+        "batch",
+        [
+            entry("POST", "Organization?name=x", dict(UNIT)),
+            entry("PUT", "Organization/posta-u1?name=x", UNIT | {"id": "posta-u1"}),
+        ],
+    )
+    assert [each["response"]["status"] for each in said.body["entry"]] == ["400", "400"]
+
+
+def test_a_conditional_update_in_a_batch_is_tried_again_with_its_body_as_it_came(world):
+    """Racing entries are tried again; the id that the first try gave must not be taken for the client's."""
+
+    def one(number: int) -> str:
+        said = world.post.bundle(
+            "batch", [entry("PUT", f"Organization?{WHERE}", UNIT | {"alias": [str(number)]})]
+        )
+        return said.body["entry"][0]["response"]["status"]
+
+    with ThreadPoolExecutor(16) as pool:
+        statuses = list(pool.map(one, range(32)))
+    assert set(statuses) <= {"200", "201", "409", "503"}
+    assert len(world.post.get("Organization").ids) == 1
