@@ -43,6 +43,7 @@ from exchange.operations.lookup import Lookup
 from exchange.operations.meta import ChangeMeta, Meta
 from exchange.operations.subsumes import Subsumes
 from exchange.operations.translate import Translate
+from exchange.operations.validate import Validate
 from exchange.operations.validate_code import ValidateCode
 from exchange.problems import Conflict, Denied, Malformed, NotSupported, Problem, Unauthenticated, Unavailable
 from exchange.request import WRITES, Answer, Need, Request
@@ -83,6 +84,7 @@ OPERATIONS: Final[dict[str, Callable[[Request, Requester], Act]]] = {
     "meta-delete": ChangeMeta,
     "subsumes": Subsumes,
     "translate": Translate,
+    "validate": Validate,
     "validate-code": ValidateCode,
 }
 
