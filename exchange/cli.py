@@ -42,6 +42,8 @@ app.add_typer(audit, name="audit")
 app.add_typer(keys, name="keys")
 terminology = typer.Typer(help="The code systems that this site brings.", no_args_is_help=True)
 app.add_typer(terminology, name="terminology")
+package = typer.Typer(help="Profiles of implementation guides.", no_args_is_help=True)
+app.add_typer(package, name="package")
 out = Console(soft_wrap=True, markup=False)
 CANNOT_WORK = 3
 
@@ -271,6 +273,28 @@ def list_catalogues() -> None:
         for url, version, name, concepts, is_current, _ in catalogue.loaded(transaction):
             table.add_row(url, version, name, str(concepts), "yes" if is_current else "no")
     out.print(table)
+
+
+@package.command("load")
+def load_package(
+    file: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="The guide's package, package.tgz.")
+    ],
+) -> None:
+    """Load an implementation guide's profiles, extensions, value sets and code systems, all or none."""
+    from exchange.fhir.package import read_package
+    from exchange.operations import package as operation
+
+    found = read_package(file)
+    done: list[operation.Loaded] = []
+    _hub().spine.operate(
+        f"package load {found.name[:80]} {found.version[:40]}",
+        lambda tx: done.append(operation.load_package(tx, found)),
+    )
+    out.print(
+        f"{found.name} {found.version}: {done[0].stored} resources stored, {done[0].unchanged} were there already, "
+        f"{found.left_out} of other types left out"
+    )
 
 
 @keys.command("status")

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from exchange.fhir.definitions import type_code
+from exchange.fhir.definitions import type_code, type_name
 from exchange.fhir.resource import parse
 from exchange.request import Written
 from exchange.store.session import Store, Transaction
@@ -39,6 +39,10 @@ WHERE c.url = %(url)s AND NOT r.is_deleted ORDER BY r.last_updated DESC, r.id LI
 BY_ID: Final = f"""
 SELECT {COLUMNS} FROM resource r WHERE r.id = %(id)s AND r.type = %(type)s AND r.compartment < 0
 AND NOT r.is_deleted"""  # noqa: S608
+BY_IDS: Final = f"""
+SELECT {COLUMNS} FROM unnest(%(types)s::smallint[], %(ids)s::text[]) AS asked(type, id)
+JOIN resource r ON r.id = asked.id AND r.type = asked.type
+WHERE r.compartment < 0 AND NOT r.is_deleted"""  # noqa: S608
 BY_TYPE: Final = f"""
 SELECT {COLUMNS} FROM resource r WHERE r.type = %(type)s AND r.compartment < 0 AND NOT r.is_deleted
 ORDER BY r.last_updated DESC, r.id LIMIT %(limit)s"""  # noqa: S608
@@ -106,6 +110,14 @@ def all_of_type(transaction: Transaction, resource_type: str, limit: int) -> lis
     """The newest conformance resources of a type, up to a limit."""
     rows = transaction.rows(BY_TYPE, {"type": type_code(resource_type), "limit": limit})
     return [parse(each.text) for each in opened(transaction, rows)]
+
+
+def texts_of(transaction: Transaction, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], bytes]:
+    """The texts of conformance resources by (type, id); those that are not there are left out."""
+    asked = sorted(keys)
+    told = {"types": [type_code(name) for name, _ in asked], "ids": [logical for _, logical in asked]}
+    versions = opened(transaction, transaction.rows(BY_IDS, told))
+    return {(type_name(each.type_code), each.resource_id): each.text for each in versions}
 
 
 def _newest(

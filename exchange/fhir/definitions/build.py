@@ -45,7 +45,8 @@ NOT_R4 = frozenset([
     "ResearchStudy.associatedParty", "ResearchStudy.classifier", "ResearchStudy.comparisonGroup",
     "ResearchStudy.descriptionSummary", "ResearchStudy.label", "ResearchStudy.name",
     "ResearchStudy.objective.description", "ResearchStudy.outcomeMeasure", "ResearchStudy.progressStatus",
-    "ResearchStudy.recruitment", "ResearchStudy.region", "ResearchStudy.result", "ResearchStudy.studyDesign", "ResearchStudy.whyStopped",
+    "ResearchStudy.recruitment", "ResearchStudy.region", "ResearchStudy.result", "ResearchStudy.studyDesign",
+    "ResearchStudy.whyStopped",
 ])  # fmt: skip
 CHANGED: dict[str, Json] = {
     "Bundle.entry.response.outcome": {"type": [{"code": "Resource"}]},

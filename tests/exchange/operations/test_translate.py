@@ -19,7 +19,7 @@ def a_concept_map(resource_id: str = "m", **more):
                 {"code": "a", "target": [{"code": "A.1", "display": "Uno", "equivalence": "equivalent"},
                                          {"code": "A.2", "equivalence": "wider",
                                           "dependsOn": [{"property": "http://x", "value": "y"}]}]},
-                {"code": "b", "target": [{"code": "B", "equivalence": "narrower"}]},
+                {"code": "b", "target": [{"code": "B", "equivalence": "narrower", "comment": "less"}]},
                 {"code": "n", "target": [{"equivalence": "unmatched"}]},
             ]}],
     } | more  # fmt: skip
