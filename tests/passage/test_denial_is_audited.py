@@ -322,6 +322,6 @@ def test_a_batch_entry_that_is_not_supported_leaves_one_event(world):
 def test_reading_what_is_about_two_patients_leaves_two_events(world):
     both = [{"actor": {"reference": f"Patient/posta-p{number}"}, "status": "accepted"} for number in (1, 2)]
     world.post.store(
-        {"resourceType": "Appointment", "id": "posta-a1", "status": "booked", "participant": both}
+        {"resourceType": "Appointment", "id": "posta-a1", "status": "proposed", "participant": both}
     )
     assert len(told(world, lambda: world.post.get("Appointment/posta-a1"))) == 2

@@ -61,7 +61,7 @@ def _chart(
 
 def _appointment(appointment_id: str, *patients: str) -> dict:
     return {
-        "resourceType": "Appointment", "id": appointment_id, "status": "booked",
+        "resourceType": "Appointment", "id": appointment_id, "status": "proposed",
         "participant": [{"actor": {"reference": f"Patient/{each}"}, "status": "accepted"} for each in patients],
     }  # fmt: skip
 
@@ -176,7 +176,7 @@ SEARCHES = [
     "Observation?encounter=http://127.0.0.1:8780/fhir/Encounter/posta-p1-e1", "Observation?focus=Patient/posta-p1",
     "Condition?code=B20", "Condition?encounter=Encounter/posta-p5-e1", "Encounter?service-provider=Organization/hospital-org",
     "DocumentReference?status=current", "Provenance?target=Condition/posta-p1-c1", "Provenance?recorded=ge2020",
-    "Appointment", "Appointment?status=booked", "List", "List?status=current", "Consent", "Consent?status=active",
+    "Appointment", "Appointment?status=proposed", "List", "List?status=current", "Consent", "Consent?status=active",
     "Consent?_id=posta-deny6", "Binary", "Organization",
     # by patient, in every form of reference
     *(f"{kind}?{name}={form}"

@@ -200,7 +200,7 @@ def test_hidden_and_absent_are_decided_alike(transaction, record):
 def test_a_resource_about_two_patients_needs_both(transaction, record):
     requester = a_requester(POST)
     group = {
-        "resourceType": "Appointment", "id": "a1", "status": "booked",
+        "resourceType": "Appointment", "id": "a1", "status": "proposed",
         "participant": [
             {"actor": {"reference": "Patient/p1"}, "status": "accepted"},
             {"actor": {"reference": "Patient/p3"}, "status": "accepted"},

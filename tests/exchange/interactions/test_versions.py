@@ -132,7 +132,7 @@ def test_every_element_that_names_a_patient_is_looked_at(world, element, referen
     {"resourceType": "Binary", "id": "posta-x", "contentType": "text/plain", "securityContext": {"reference": "Patient/hospital-p3"}, "data": "eA=="},
     {"resourceType": "Provenance", "id": "posta-x", "target": [{"reference": "Patient/hospital-p3"}], "recorded": "2026-01-01T00:00:00Z", "agent": [{"who": {"display": "x"}}]},
     {"resourceType": "Group", "id": "posta-x", "type": "person", "actual": True, "member": [{"entity": {"reference": "Patient/hospital-p3"}}]},
-    {"resourceType": "Appointment", "id": "posta-x", "status": "booked", "participant": [{"actor": {"reference": "Patient/posta-p1"}, "status": "accepted"},
+    {"resourceType": "Appointment", "id": "posta-x", "status": "proposed", "participant": [{"actor": {"reference": "Patient/posta-p1"}, "status": "accepted"},
                                                                                        {"actor": {"reference": "Patient/hospital-p3"}, "status": "accepted"}]},
     {"resourceType": "Composition", "id": "posta-x", "status": "final", "type": {"text": "x"}, "date": "2026", "author": [{"display": "x"}], "title": "x",
      "subject": {"reference": "Patient/hospital-p3"}},
