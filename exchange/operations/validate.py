@@ -29,7 +29,7 @@ from exchange.requester import Requester
 from exchange.store.canonical import find_canonical, memory
 from exchange.store.session import Transaction
 from exchange.terminology.membership import NO_CODE, in_value_set
-from exchange.terminology.value_set import expansion_of, find_rules
+from exchange.terminology.value_set import Expansion, expansion_of, find_rules
 
 TAKEN: Final = {"resource": RESOURCE, "mode": TEXT, "profile": TEXT}
 MODES: Final = ("create", "update", "delete", "profile")
@@ -160,14 +160,23 @@ def _finder(transaction: Transaction) -> Any:
 
 
 def _codes(transaction: Transaction) -> Any:
-    def codes(url: str, system: str, code: str) -> tuple[bool | None, str]:
+    known: dict[str, Expansion | str] = {}
+
+    def expanded(url: str) -> Expansion | str:
         rules = find_rules(transaction, url)
         if rules is None:
-            return None, "its value set is not known here"
+            return "its value set is not known here"
         try:
-            expansion = expansion_of(transaction, rules, "url", known_as=url)
+            return expansion_of(transaction, rules, "url", known_as=url)
         except (NotSupported, TooCostly) as problem:
-            return None, str(problem)
+            return str(problem)
+
+    def codes(url: str, system: str, code: str) -> tuple[bool | None, str]:
+        if url not in known:
+            known[url] = expanded(url)
+        expansion = known[url]
+        if isinstance(expansion, str):
+            return None, expansion
         if system == ANY_SYSTEM:
             has_code = any(each == code for _, each in expansion.members)
             return (True, "") if has_code else (None if expansion.systems else False, NO_CODE)
