@@ -19,6 +19,7 @@ from exchange import __version__
 from exchange.hub import open_hub
 from exchange.problems import NotFound, NotSupported, Problem
 from exchange.rest import openapi, routes, token
+from exchange.rest.dispatch import Application, Dispatch
 from exchange.rest.outcome import problem_response
 from exchange.settings import settings
 
@@ -47,7 +48,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 def create_app() -> FastAPI:
     """The hub's application. `uvicorn exchange.app:create_app --factory` serves it."""
-    app = FastAPI(
+    app = Application(
         title="Chasqui",
         version=__version__,
         lifespan=_lifespan,
@@ -59,7 +60,9 @@ def create_app() -> FastAPI:
     app.include_router(token.router)
     app.include_router(routes.router)
     app.include_router(openapi.router)
-    app.router.routes.extend(routes.fhir_routes())
+    acts = routes.fhir_routes()
+    app.router.routes.extend(acts)
+    app.dispatch, app.on_defect = Dispatch(acts), _on_defect
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(404, _on_unknown)
     app.add_exception_handler(405, _on_method)

@@ -1,4 +1,4 @@
-"""Connections and transactions: one pool a process, bounded waits, few round trips.
+"""Connections and transactions: as many as a process has threads, bounded waits, few round trips.
 
 Spec:    https://www.postgresql.org/docs/15/runtime-config-client.html (time-outs); docs/decisions/0003-blocking-calls.md.
 Leaves:  when a transaction begins and commits to perform; SQL to the other files of this room.
@@ -16,7 +16,7 @@ import psycopg2
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from psycopg2 import errors
 from sqlalchemy import Engine, create_engine
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import NullPool
 
 from exchange.crypto.hub_crypto import HubCrypto
 from exchange.problems import Conflict, Problem, TooCostly, Unavailable
@@ -34,12 +34,26 @@ RETRIED: Final = (errors.SerializationFailure, errors.DeadlockDetected, errors.U
 """What a second try may cure: two writers met."""
 
 
+class Connection:
+    """One connection to the database, and the statements that it keeps planned."""
+
+    __slots__ = ("driver", "statements")
+
+    def __init__(self, engine: Engine) -> None:
+        fairy = engine.raw_connection()
+        driver: Any = fairy.driver_connection
+        fairy.detach()
+        driver.autocommit = True  # BEGIN and COMMIT travel with statements
+        self.driver = driver
+        self.statements: dict[str, str] = {}
+
+
 class Transaction:
     """One open transaction. BEGIN travels with its first statement, COMMIT with its last where it can."""
 
-    def __init__(self, connection: Any, store: Store, statements: dict[str, str]) -> None:
-        self._cursor = connection.cursor()
-        self._statements = statements
+    def __init__(self, connection: Connection, store: Store) -> None:
+        self._cursor = connection.driver.cursor()
+        self._statements = connection.statements
         self._prefix = "BEGIN; "
         self.store = store
         self.crypto = store.crypto
@@ -122,6 +136,7 @@ class Store:
         self.data_keys = DataKeys(crypto)
         self.patient_ids = PatientIds()
         self.audit_tokens: dict[bytes, frozenset[int]] = {}
+        self._idle: list[Connection] = []
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -130,9 +145,8 @@ class Store:
         Raises: Unavailable - the database does not answer; TooCostly - a statement ran into its time-out;
                 Conflict - a lock was not had in time. The errors in RETRIED pass as they are.
         """
-        connection = _connect(self.engine)
-        statements = connection.info.setdefault("statements", {})
-        transaction = Transaction(connection.driver_connection, self, statements)
+        connection = self._connection()
+        transaction = Transaction(connection, self)
         try:
             yield transaction
             transaction.rollback()
@@ -145,45 +159,47 @@ class Store:
             _undo(transaction, connection)
             raise
         finally:
-            connection.close()
+            if not connection.driver.closed:
+                self._idle.append(connection)
+
+    def _connection(self) -> Connection:
+        """A connection that nobody uses. There are never more than threads: each has one act at a time."""
+        try:
+            return self._idle.pop()
+        except IndexError:
+            pass
+        try:
+            return Connection(self.engine)
+        except Exception as error:
+            raise Unavailable("the database does not answer") from error
 
     def close(self) -> None:
-        """Close every pooled connection."""
+        """Close every connection that is not in use."""
+        while self._idle:
+            self._idle.pop().driver.close()
         self.engine.dispose()
 
 
 def make_engine(url: str, settings: Settings) -> Engine:
-    """The process's pool: as many connections as request threads, and one to spare."""
+    """What makes connections. The store keeps those that it has: checking them in and out of a pool costs more."""
     timeouts = (
         f"-c statement_timeout={settings.statement_timeout_ms} -c lock_timeout={settings.lock_timeout_ms} "
         f"-c idle_in_transaction_session_timeout={settings.idle_in_transaction_timeout_ms} -c timezone=UTC"
-        # Statements that are kept planned are few, and good whatever they are asked: planning anew costs more than running.
+        # Statements that are kept planned are few, and good whatever they are asked: planning costs more than running.
         " -c plan_cache_mode=force_generic_plan"
     )
     return create_engine(
         url,
-        poolclass=QueuePool,
-        pool_size=settings.threads_per_worker + 1,
-        max_overflow=2,
-        pool_reset_on_return=None,
+        poolclass=NullPool,
         connect_args={"options": timeouts, "connect_timeout": 5, "application_name": "chasqui"},
     )
 
 
-def _connect(engine: Engine) -> Any:
-    try:
-        connection = engine.raw_connection()
-        connection.driver_connection.autocommit = True  # type: ignore[union-attr]
-    except Exception as error:
-        raise Unavailable("the database does not answer") from error
-    return connection
-
-
-def _undo(transaction: Transaction, connection: Any) -> None:
+def _undo(transaction: Transaction, connection: Connection) -> None:
     try:
         transaction.rollback()
     except psycopg2.Error:
-        connection.invalidate()
+        connection.driver.close()
 
 
 def _problem(error: psycopg2.Error) -> Problem:

@@ -275,8 +275,9 @@ def asked(world, **more) -> Request:
 def test_a_long_record_is_streamed_whole_and_holds_no_connection(world, monkeypatch):
     monkeypatch.setattr("exchange.operations.everything_walk.PIECE_ROWS", 3)
     world.post.store(*(an_observation(f"posta-x{number}", "posta-p1") for number in range(20)))
-    pool = world.database_store.engine.pool
-    before, events = pool.checkedout(), len(world.events())
+    idle = world.database_store._idle
+    events = len(world.events())
+    before = len(idle)
     answer = world.spine.perform(asked(world), world.post.requester)
     # The event is durable before the first byte leaves, and nothing of the body is there yet.
     assert len(world.events()) == events + 1
@@ -284,7 +285,7 @@ def test_a_long_record_is_streamed_whole_and_holds_no_connection(world, monkeypa
     parts = []
     for part in answer.stream:
         parts.append(part)
-        assert pool.checkedout() == before
+        assert len(idle) == before
     assert len(parts) > 8
     body = json.loads(b"".join(parts))
     assert check(body) == []

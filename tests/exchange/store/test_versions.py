@@ -11,7 +11,8 @@ import pytest
 from exchange.fhir.resource import parse
 from exchange.permit import Permit
 from exchange.problems import KeyDestroyed, SealBroken
-from exchange.store.versions import history, occupied, read_current, read_version
+from exchange.store.history import Asked, of_one
+from exchange.store.versions import occupied, read_current, read_version
 from tests.sample.observation import an_observation
 from tests.sample.patient import a_patient
 from tests.sample.requester import HOSPITAL, POST, a_requester
@@ -57,14 +58,11 @@ def test_what_came_in_goes_out(transaction, record):
 def test_versions_follow_each_other(transaction, record):
     for status in ("amended", "corrected"):
         put(transaction, OWNER, an_observation("o1", "p1", status=status))
-    permit = a_permit(record)
+    permit, told = a_permit(record), Asked(("Observation",), "o1")
     assert [
-        each.version_id
-        for each in history(transaction, permit, "Observation", "o1", before=2**31 - 1, limit=10)
+        each.version.version_id for each in of_one(transaction, permit, told, before=2**31 - 1, limit=10)
     ] == [3, 2, 1]
-    assert [
-        each.version_id for each in history(transaction, permit, "Observation", "o1", before=3, limit=1)
-    ] == [2]
+    assert [each.version.version_id for each in of_one(transaction, permit, told, before=3, limit=1)] == [2]
     for number, status in enumerate(("final", "amended", "corrected"), start=1):
         version = read_version(transaction, permit, "Observation", "o1", number)
         assert version is not None
@@ -80,7 +78,7 @@ def test_nothing_is_read_outside_of_a_permit(transaction, record):
     stranger = a_permit(record + 1, custodian=a_requester(HOSPITAL).custodian)
     assert read_current(transaction, stranger, "Observation", "o1") is None
     assert read_version(transaction, stranger, "Observation", "o1", 1) is None
-    assert history(transaction, stranger, "Observation", "o1", before=9, limit=9) == []
+    assert of_one(transaction, stranger, Asked(("Observation",), "o1"), before=9, limit=9) == []
 
 
 def test_an_old_version_obeys_today_s_permit(transaction, record):
