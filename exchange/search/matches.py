@@ -23,7 +23,7 @@ from exchange.search.check import Check, check
 from exchange.search.order import NEWEST, PLACE, MemoryOrder, Order, order_of
 from exchange.search.predicate import Predicate, ToSql, conjunction
 from exchange.search.resolution import Resolution
-from exchange.search.tree import Criterion, Node, Query
+from exchange.search.tree import Criterion, HasInRecord, Node, Query
 from exchange.settings import settings
 from exchange.store.session import Row, Transaction
 from exchange.store.versions import COLUMNS, Version, opened, table_of
@@ -47,13 +47,16 @@ ONE_HASH: Final = """token_entry t
 JOIN {table} r ON r.compartment = t.compartment AND r.type = %(type)s
 WHERE t.hash = %(one)s"""
 HASHES: Final = """(
-  SELECT DISTINCT t.compartment FROM token_entry t WHERE t.hash = ANY(%(driver)s::bigint[])) t
+  SELECT t.compartment FROM token_entry t WHERE t.hash = ANY(%(driver)s::bigint[])
+  UNION SELECT unnest(%(more)s::bigint[])) t
 JOIN {table} r ON r.compartment = t.compartment AND r.type = %(type)s
 WHERE true"""
 SCAN: Final = "{table} r WHERE r.type = %(type)s"
 
 # An inner search of a search within records: those records, and what belongs to nobody's.
 INNER: Final = "(r.compartment = ANY(%(records)s::bigint[]) OR r.compartment < 0)"
+# What lies in the compartment of one patient, where criteria name others beside.
+WITHIN: Final = "(r.compartment = ANY(%(within)s::bigint[]) OR r.members && %(within)s::bigint[])"
 
 
 @dataclass(slots=True)
@@ -71,14 +74,17 @@ def find(
     query: Query,
     scoping: Mapping[Criterion, int],
     position: list[Any],
+    *,
+    within: int | None = None,
 ) -> Found:
     """The matches of a query after a position.
 
     `scoping` are the criteria that named the patients whose records the permit lists, each with its place in
-    `permit.named`: there they ask for resources of those patients.
+    `permit.named`: there they ask for resources of those patients. `within` is the place there of the patient in whose
+    compartment the search stays.
     Raises: TooCostly - more rows to compare in memory than the hub allows.
     """
-    plan = _Plan(transaction, permit, query.resource_type, query.nodes, scoping)
+    plan = _Plan(transaction, permit, query.resource_type, query.nodes, scoping, within=within)
     if not permit.reads(query.resource_type) or permit.compartments == ():
         return Found(total=0)
     if query.is_count_only:
@@ -105,6 +111,7 @@ class _Plan:
         scoping: Mapping[Criterion, int] = MappingProxyType({}),
         *,
         is_inner: bool = False,
+        within: int | None = None,
     ) -> None:
         self._transaction = transaction
         self._permit = permit
@@ -113,11 +120,16 @@ class _Plan:
         where, parameters = visible(permit)
         if is_inner and permit.compartments is not None:
             where = f"{where} AND {INNER}"
+        if (
+            within is not None and len(permit.named) > 1
+        ):  # other criteria name others: those share what is found
+            where, parameters = f"{where} AND {WITHIN}", parameters | {"within": list(permit.named[within])}
         sql = ToSql(resource_type, transaction.crypto.blind_index, transaction.now, where)
         resolution = Resolution(
             transaction, resource_type, self._places_of, self._resources_of, self._is_exact
         )
         parts: list[Predicate] = []
+        shapes: list[Node] = []
         self._rest: list[Check] = []
         for node in nodes:
             if isinstance(node, Criterion) and node in scoping and permit.compartments is not None:
@@ -126,6 +138,7 @@ class _Plan:
                 parts.append(sql.own_patient(node, records, is_alone=is_alone))
                 continue
             resolved = resolution.of(node)
+            shapes.append(resolved)
             part = sql.of(resolved)
             parts.append(part)
             if not part.is_exact:
@@ -133,9 +146,10 @@ class _Plan:
         joined = conjunction(parts)
         self._where = f"{where} AND {joined.sql}"
         self._driver = joined.hashes
+        self._more = sorted(joined.more)
         self._places = sorted(joined.places) if joined.places is not None else None
         self._parameters = parameters | joined.parameters | {"type": type_code(resource_type)}
-        self._varies = len(nodes) > MOST_KEPT_CRITERIA or not all(_is_single(node) for node in nodes)
+        self._varies = len(nodes) > MOST_KEPT_CRITERIA or not all(_is_single(each) for each in shapes)
         if permit.compartments is not None:
             reached = {*permit.compartments, *permit.beside}
             if self._places is not None and not is_inner:
@@ -175,7 +189,7 @@ class _Plan:
         if self._rest:
             return sum(1 for _ in self._all())
         counted = f"SELECT count(*) FROM {self._source()}"  # noqa: S608 - texts of this file
-        number: int = self._transaction.rows(counted, self._named())[0][0]
+        number: int = self._run(counted, self._named())[0][0]
         return number
 
     def places(self) -> dict[str, int]:
@@ -213,8 +227,12 @@ class _Plan:
         named = self._named() | keys | {"limit": limit}
         if self._is_placed and order is PLACE and self._places is not None:
             return self._by_places(sql, named, bisect_left(self._places, position[0]) if position else 0)
-        # The shapes of searches within a record are few, so their plans are kept.
-        fetch = self._transaction.prepared if self.is_slice and not self._varies else self._transaction.rows
+        return self._run(sql, named)
+
+    def _run(self, sql: str, named: dict[str, Any]) -> list[Row]:
+        """Run a search's SQL. Within records, and by one hash, shapes are few: their plans are kept."""
+        is_kept = self.is_slice or (len(self._driver) == 1 and not self._is_placed)
+        fetch = self._transaction.prepared if is_kept and not self._varies else self._transaction.rows
         return fetch(sql, named)
 
     def _by_places(self, sql: str, named: dict[str, Any], start: int) -> list[Row]:
@@ -233,7 +251,8 @@ class _Plan:
 
     def _named(self) -> dict[str, Any]:
         one = self._driver[0] if self._driver else None
-        return self._parameters | {"driver": self._driver, "one": one, "places": self._places}
+        driven = {"driver": self._driver, "one": one, "more": self._more}
+        return self._parameters | driven | {"places": self._places}
 
     def _sql(self, order: Order, after: str, *, columns: str) -> str:
         if not self.is_slice:
@@ -248,7 +267,7 @@ class _Plan:
         elif self._is_placed:
             template = PLACES
         elif self._driver:
-            template = ONE_HASH if len(self._driver) == 1 else HASHES
+            template = ONE_HASH if len(self._driver) == 1 and not self._more else HASHES
         else:
             template = SCAN
         return f"{template.format(table=table_of(self._type))} AND NOT r.is_deleted AND {self._where}"
@@ -286,4 +305,6 @@ def _require_affordable(rows: int) -> None:
 
 
 def _is_single(node: Node) -> bool:
+    if isinstance(node, HasInRecord):
+        return all(_is_single(each) for each in node.nodes)
     return isinstance(node, Criterion) and len(node.values) == 1

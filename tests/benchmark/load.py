@@ -43,6 +43,8 @@ class Connection:
         while (end := data.find(b"\r\n\r\n")) < 0:
             data += self._receive()
         head = data[:end].lower()
+        if b"transfer-encoding: chunked" in head:
+            return int(head[9:12]), self._chunked(data[end + 4 :])
         at = head.find(b"content-length:")
         length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
         parts, have = [data[end + 4 :]], len(data) - end - 4
@@ -52,6 +54,27 @@ class Connection:
         body = b"".join(parts)
         self._rest = body[length:]
         return int(head[9:12]), body[:length]
+
+    def _chunked(self, data: bytes) -> bytes:
+        """A body that comes in chunks, each with its length before it."""
+        parts: list[bytes] = []
+        while True:
+            while (end := data.find(b"\r\n")) < 0:
+                data += self._receive()
+            length = int(data[:end], 16)
+            whole = end + 2 + length + 2
+            if len(data) < whole:
+                rest = [data]
+                have = len(data)
+                while have < whole:
+                    rest.append(self._receive())
+                    have += len(rest[-1])
+                data = b"".join(rest)
+            parts.append(data[end + 2 : end + 2 + length])
+            data = data[whole:]
+            if not length:
+                self._rest = data
+                return b"".join(parts)
 
     def _receive(self) -> bytes:
         part = self._socket.recv(RECEIVE_BYTES)
@@ -63,12 +86,19 @@ class Connection:
         self._socket.close()
 
 
-def prepared(method: str, path: str, token: str, body: bytes = b"") -> bytes:
-    """A request as it goes over the wire."""
-    kind = "Content-Type: application/fhir+json\r\n" if body else ""
+def prepared(
+    method: str,
+    path: str,
+    token: str,
+    body: bytes = b"",
+    content_type: str = "application/fhir+json",
+    more: str = "",
+) -> bytes:
+    """A request as it goes over the wire. `more` are header lines."""
+    kind = f"Content-Type: {content_type}\r\n" if body else ""
     head = (
         f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n"
-        f"{kind}Content-Length: {len(body)}\r\n\r\n"
+        f"{kind}{more}Content-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
 
