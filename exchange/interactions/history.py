@@ -13,10 +13,10 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode
 from uuid import UUID
 
+from exchange.crypto.page_token import open_token, seal_token
 from exchange.fhir.datatype import date_range
 from exchange.fhir.definitions import type_name
 from exchange.interactions.bundle_text import bundle, fhir_url, instant
-from exchange.interactions.page_token import open_token, seal_token
 from exchange.interactions.search import touched
 from exchange.permit import Permit
 from exchange.problems import Malformed, NotFound, NotSupported

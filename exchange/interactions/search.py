@@ -9,7 +9,7 @@ several types goes through them in their order; each page says where the next be
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 from urllib.parse import quote, urlencode
 
@@ -79,15 +79,17 @@ class Search:
         first = self.queries[0]
         position = page.open_page(transaction.crypto, self.requester.client_id, self._bound_to, first)
         found = self._found(transaction, permit, position)
-        added = included(transaction, permit, first.includes, found.matches) if first.includes else []
+        includes = list(dict.fromkeys(each for query in self.queries for each in query.includes))
+        added = included(transaction, permit, includes, found.matches) if includes else []
         links = [("self", self._url(first.used))]
         if found.next_position:
             token = page.seal_page(
                 transaction.crypto, self.requester.client_id, self._bound_to, first, found.next_position
             )
             links.append(("next", self._url([*first.used, ("_page", token)])))
-        entries = [entry(_part(each, first), "match") for each in found.matches]
-        entries += [entry(_part(each, first), "include") for each in added]
+        asked = {query.resource_type: query for query in self.queries}
+        entries = [entry(_part(each, asked, first), "match") for each in found.matches]
+        entries += [entry(_part(each, {}, first), "include") for each in added]
         if not permit.audit and not all(each.resource_type in DIRECTORY_TYPES for each in self.queries):
             entries.append(NOTICE)
         return Answer(
@@ -97,13 +99,14 @@ class Search:
     def _found(self, transaction: Transaction, permit: Permit, position: list[object]) -> Found:
         """One page of matches; over several types, a position begins with the place of its type among them."""
         if len(self.queries) == 1:
-            return find(transaction, permit, self.queries[0], self.scoping, position)
+            return find(transaction, permit, self.queries[0], self.scoping, position, within=self._within)
         start, inner = (int(str(position[0])), position[1:]) if position else (0, [])
         found = Found(total=0 if not position else None)
         wanted = self.queries[0].count
         for number, query in enumerate(self.queries[start:], start):
             query.count = wanted - len(found.matches)
-            part = find(transaction, permit, query, self.scoping, inner if number == start else [])
+            after = inner if number == start else []
+            part = find(transaction, permit, query, self.scoping, after, within=self._within)
             found.matches += part.matches
             if found.total is not None:
                 found.total = None if part.total is None else found.total + part.total
@@ -114,6 +117,12 @@ class Search:
                 found.total = None
                 break
         return found
+
+    @property
+    def _within(self) -> int | None:
+        """The place of the compartment's patient among those that are named."""
+        compartment = self.request.compartment
+        return 0 if compartment is not None and compartment[0] == "Patient" else None
 
     @property
     def _bound_to(self) -> str:
@@ -179,13 +188,10 @@ def _in_compartment(query: Query, compartment_type: str, compartment_id: str) ->
     return bool(nodes)
 
 
-def _part(version: Version, query: Query) -> Version:
-    """A version with what `_summary` or `_elements` keeps of it."""
-    if not query.summary and not query.elements:
+def _part(version: Version, asked: Mapping[str, Query], first: Query) -> Version:
+    """A version with what `_summary` keeps of it or, of a match of the types asked for, `_elements`."""
+    query = asked.get(type_name(version.type_code))
+    elements = query.elements if query is not None else ()
+    if not first.summary and not elements:
         return version
-    resource = parse_resource(version.text)
-    is_match = resource["resourceType"] == query.resource_type
-    elements = query.elements if is_match else ()
-    if not query.summary and not elements:
-        return version
-    return version.with_text(dump(subset(resource, query.summary, elements)))
+    return version.with_text(dump(subset(parse_resource(version.text), first.summary, elements)))

@@ -14,10 +14,10 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
+from exchange.crypto.page_token import open_token, seal_token
 from exchange.fhir.datatype import MAX_INSTANT, MIN_INSTANT, date_range
 from exchange.fhir.definitions import is_resource_type
 from exchange.interactions.bundle_text import NOTICE, bundle, bundle_start, entry, fhir_url
-from exchange.interactions.page_token import open_token, seal_token
 from exchange.interactions.search import touched
 from exchange.operations.everything_walk import Walk, Wanted, keys_of, page_of, referenced
 from exchange.operations.parameters import INTEGER, TEXT, Given

@@ -8,39 +8,26 @@ in invalid_examples.json or KNOWN_REFUSALS.
 
 Ids of Patients are given the prefix of the client's names, in the Patients and in what refers to them: a facility
 writes into records of its own patients alone. Patients that no example describes are made first.
-
-The examples come from the npm package hl7.fhir.r4.examples 4.0.1 (CC0): from CHASQUI_R4_EXAMPLES, a .tgz, or fetched
-once by `npm pack` into var/conformance.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
-import shutil
-import subprocess
 import sys
-import tarfile
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
 from exchange.demo.client import FhirClient
 from exchange.fhir.resource import dump
 from exchange.fhir.xml_read import read_xml
+from tests.sample import official
 
-PACKAGE = "hl7.fhir.r4.examples@4.0.1"
-FILE = "hl7.fhir.r4.examples-4.0.1.tgz"
-CACHE = Path(__file__).resolve().parents[2] / "var" / "conformance"
-EXAMPLES = 5_306
-NO_EXAMPLES = ("package.json", ".index.json")
 TOO_LARGE = ("Bundle-dataelements", "Bundle-resources")
 """Two Bundles of 20 and 35 MB hold the definitions themselves, and are larger than one resource may be here."""
 LARGEST_BYTES = 16 * 1024 * 1024
@@ -80,40 +67,6 @@ def expected(name: str) -> str:
     if name in KNOWN_INVALID:
         return KNOWN_INVALID[name]["why"]
     return KNOWN_REFUSALS.get(name) or KNOWN_REFUSALS.get(name.partition("-")[0], "")
-
-
-@cache
-def archive() -> Path | None:
-    """The package: given, kept, or fetched."""
-    given = os.environ.get("CHASQUI_R4_EXAMPLES")
-    if given:
-        return Path(given) if Path(given).exists() else None
-    kept = CACHE / FILE
-    npm = shutil.which("npm")
-    if not kept.exists() and npm:
-        CACHE.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=CACHE) as folder:
-            command = [npm, "pack", PACKAGE, "--silent", "--fetch-retries=0", "--fetch-timeout=20000"]
-            subprocess.run(command, cwd=folder, check=False, timeout=90, capture_output=True)
-            fetched = Path(folder) / FILE
-            if fetched.exists():
-                fetched.rename(kept)
-    return kept if kept.exists() else None
-
-
-def read_examples(package: Path, every: int = 1) -> list[tuple[str, bytes]]:
-    """Name and text of each example, or of each n-th."""
-    with tarfile.open(package) as opened:
-        members = sorted(
-            (
-                each
-                for each in opened.getmembers()
-                if each.name.endswith(".json") and Path(each.name).name not in NO_EXAMPLES
-            ),
-            key=lambda each: each.name,
-        )
-        assert len(members) == EXAMPLES
-        return [(Path(each.name).stem, opened.extractfile(each).read()) for each in members[::every]]  # type: ignore[union-attr]
 
 
 def deliver(client: FhirClient, examples: Iterable[tuple[str, bytes]]) -> Outcome:
@@ -204,16 +157,12 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="make examples", description=__doc__.splitlines()[0])  # type: ignore[union-attr]
     parser.add_argument("--every", type=int, default=1, help="take each n-th example")
     chosen = parser.parse_args(arguments)
-    package = archive()
-    if package is None:
-        print(
-            f"{FILE} is neither in var/conformance nor in CHASQUI_R4_EXAMPLES, and npm did not fetch it",
-            file=sys.stderr,
-        )
+    if official.archive() is None:
+        print(official.ABSENT, file=sys.stderr)
         return 1
     with a_server() as server, live_hub(server, EXCHANGE_MAX_BODY_BYTES=str(32 * 1024 * 1024)) as hub:
         client = hub.enter("examples", POST, id_prefix=PREFIX)
-        outcome = deliver(client, read_examples(package, chosen.every))
+        outcome = deliver(client, official.examples(every=chosen.every))
     print("\n".join(_report(outcome)))
     return 1 if outcome.unexpected or outcome.changed else 0
 

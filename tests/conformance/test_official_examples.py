@@ -1,7 +1,7 @@
 """The 5,306 official examples of R4: read and written without loss in JSON and XML, valid - save those that break R4's
 own rules - and told by a served hub as they came.
 
-Where they come from: examples.py. CHASQUI_ALL_EXAMPLES takes every one instead of some 600.
+Where they come from: tests/sample/official.py. CHASQUI_ALL_EXAMPLES takes every one instead of some 600.
 """
 
 from __future__ import annotations
@@ -19,16 +19,14 @@ from exchange.fhir.xml_read import read_xml
 from exchange.fhir.xml_table import attributes, fields
 from exchange.fhir.xml_write import write_xml
 from tests.conformance.examples import (
-    FILE,
     KNOWN_INVALID,
     LARGEST_BYTES,
     PREFIX,
     TOO_LARGE,
-    archive,
     deliver,
-    read_examples,
 )
 from tests.passage.live_hub import MAX_BODY_BYTES
+from tests.sample import official
 from tests.sample.requester import POST
 
 SAMPLED_EVERY = 9
@@ -38,13 +36,10 @@ DELIVERED_EVERY = 3
 @pytest.fixture(scope="module")
 def examples() -> list[tuple[str, bytes]]:
     """Name and text; all of them, or each ninth."""
-    package = archive()
-    if package is None:
-        pytest.skip(
-            f"{FILE} is neither in var/conformance nor in CHASQUI_R4_EXAMPLES, and npm did not fetch it"
-        )
+    if official.archive() is None:
+        pytest.skip(official.ABSENT)
     every = 1 if os.environ.get("CHASQUI_ALL_EXAMPLES") else SAMPLED_EVERY
-    return [(name, text) for name, text in read_examples(package, every) if name not in TOO_LARGE]
+    return [(name, text) for name, text in official.examples(every=every) if name not in TOO_LARGE]
 
 
 def test_each_is_read_without_loss(examples):

@@ -11,12 +11,10 @@ from __future__ import annotations
 import json
 import re
 import sys
-import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from fhirpathpy import compile as compile_other
@@ -26,29 +24,23 @@ from fhirpathpy.models import models
 from exchange.fhir.definitions import SearchParameter, search_parameters
 from exchange.fhir.path import compile_expression, reference_type
 from exchange.fhir.resource import parse
+from tests.sample import official
 
 MAX_BYTES = 16 * 1024 * 1024
 MAX_COMPARED = 400_000
 """Bytes of an example that is compared: the other implementation takes minutes for a bundle of definitions."""
 KNOWN = frozenset({("ConceptMap", "source-uri"), ("ConceptMap", "target-uri")})
 """`source as uri` where the source is a canonical: a canonical is a uri (R4, datatypes), which fhirpathpy does not know."""
-NOT_FHIR = ("package.json", ".index.json")
 
 
-def examples(archive: Path, most_of_a_type: int = 10_000) -> Iterator[tuple[str, bytes]]:
+def examples(most_of_a_type: int = 10_000) -> Iterator[tuple[str, bytes]]:
     """The official examples of a size that the other implementation can take: name and text."""
     taken: Counter[str] = Counter()
-    with tarfile.open(archive) as opened:
-        members = sorted(
-            (each for each in opened.getmembers() if each.name.endswith(".json")), key=lambda each: each.name
-        )
-        for member in members:
-            kind = Path(member.name).name.partition("-")[0]
-            if taken[kind] >= most_of_a_type:
-                continue
-            if Path(member.name).name not in NOT_FHIR and member.size <= MAX_COMPARED:
-                taken[kind] += 1
-                yield Path(member.name).stem, opened.extractfile(member).read()
+    for name, text in official.examples(MAX_COMPARED):
+        kind = name.partition("-")[0]
+        if taken[kind] < most_of_a_type:
+            taken[kind] += 1
+            yield name, text
 
 
 def parameters(resource_type: str) -> list[SearchParameter]:
@@ -99,11 +91,11 @@ def _told(values: list[Any]) -> list[str]:
     return sorted({json.dumps(each, sort_keys=True, default=str) for each in values if each is not False})
 
 
-def main(archive: Path) -> int:
+def main() -> int:
     """Compare everything; print each difference once by parameter."""
     cases = 0
     differences: Counter[str] = Counter()
-    for name, text in examples(archive):
+    for name, text in examples():
         for parameter, ours, theirs in compare(text):
             cases += 1
             if ours != theirs:
@@ -116,5 +108,4 @@ def main(archive: Path) -> int:
 
 
 if __name__ == "__main__":
-    default = Path(__file__).resolve().parents[2] / "var" / "conformance" / "hl7.fhir.r4.examples-4.0.1.tgz"
-    sys.exit(main(Path(sys.argv[1]) if len(sys.argv) > 1 else default))
+    sys.exit(main())

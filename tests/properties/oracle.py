@@ -281,7 +281,7 @@ def main() -> int:
     """Run as a command."""
     cases = int(sys.argv[1]) if len(sys.argv) > 1 else 5_000
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else 1
-    examples = list(official.texts(LARGEST_BYTES))
+    examples = [text for _, text in official.examples(LARGEST_BYTES)]
     if not examples:
         sys.stdout.write("left out: the official examples are not here and npm is absent\n")
         return 0

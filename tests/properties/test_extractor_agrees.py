@@ -16,18 +16,17 @@ from exchange.fhir.definitions import RESOURCE_TYPES, invariant_rows
 from exchange.fhir.fhirpath import Item, compile_fhirpath, truth
 from exchange.fhir.path import compile_expression
 from exchange.fhir.resource import parse
-from tests.conformance.examples import CACHE, FILE
 from tests.properties import extractor
+from tests.sample import official
 
-ARCHIVE = CACHE / FILE
 LEFT_OUT = {"dom-3", "ctm-1"}
 
-pytestmark = pytest.mark.skipif(not ARCHIVE.exists(), reason=f"{FILE} is not in var/conformance")
+pytestmark = pytest.mark.skipif(official.archive() is None, reason=official.ABSENT)
 
 
 def test_what_search_extracts_is_what_the_other_finds():
     cases, types, found = 0, set(), set()
-    for name, text in extractor.examples(ARCHIVE, most_of_a_type=3):
+    for name, text in extractor.examples(most_of_a_type=3):
         types.add(name.partition("-")[0])
         for parameter, ours, theirs in extractor.compare(text):
             assert ours == theirs, f"{parameter} of {name}"
@@ -59,7 +58,7 @@ def test_every_expression_can_be_given_to_the_other():
 
 def test_invariants_say_what_the_other_says():
     compared = 0
-    for name, text in extractor.examples(ARCHIVE, most_of_a_type=3):
+    for name, text in extractor.examples(most_of_a_type=3):
         resource = parse(text)
         kind = resource["resourceType"]
         for path in (kind, "DomainResource"):

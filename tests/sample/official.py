@@ -17,6 +17,8 @@ from pathlib import Path
 PACKAGE = "hl7.fhir.r4.examples@4.0.1"
 FILE = "hl7.fhir.r4.examples-4.0.1.tgz"
 CACHE = Path(__file__).resolve().parents[2] / "var" / "conformance"
+EXAMPLES = 5_306
+ABSENT = f"{FILE} is neither in var/conformance nor in CHASQUI_R4_EXAMPLES, and npm did not fetch it"
 NO_EXAMPLES = ("package.json", ".index.json")
 
 
@@ -39,16 +41,18 @@ def archive() -> Path | None:
     return kept if kept.exists() else None
 
 
-def texts(largest_bytes: int) -> Iterator[bytes]:
-    """The texts of all examples up to a size, in the order of their names; none where the package is not to be had."""
+def examples(largest_bytes: int | None = None, every: int = 1) -> Iterator[tuple[str, bytes]]:
+    """Name and text of each example up to a size, or of each n-th; none where the package is not to be had."""
     found = archive()
     if found is None:
         return
     with tarfile.open(found) as package:
-        members = sorted(package.getmembers(), key=lambda each: each.name)
-        for member in members:
-            is_example = member.name.endswith(".json") and Path(member.name).name not in NO_EXAMPLES
-            if is_example and member.size <= largest_bytes:
-                file = package.extractfile(member)
-                assert file is not None
-                yield file.read()
+        members = [each for each in package.getmembers() if each.name.endswith(".json")]
+        members = sorted(
+            (each for each in members if Path(each.name).name not in NO_EXAMPLES), key=lambda each: each.name
+        )
+        assert len(members) == EXAMPLES
+        for member in members[::every]:
+            file = package.extractfile(member)
+            if file is not None and (largest_bytes is None or member.size <= largest_bytes):
+                yield Path(member.name).stem, file.read()

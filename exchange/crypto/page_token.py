@@ -1,4 +1,4 @@
-"""Page tokens of answers that are no searches: sealed, bound to the caller and to what was asked.
+"""Page tokens: where the next page of an answer starts, sealed, bound to the caller and to what was asked.
 
 Spec:    https://hl7.org/fhir/R4/http.html#paging
 Leaves:  authorisation, which every page decides anew - a token proves nothing.
