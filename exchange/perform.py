@@ -70,6 +70,7 @@ ACTS: Final[dict[str, Callable[[Request, Requester], Act]]] = {
     "history-type": History,
     "history-system": History,
     "search-type": Search,
+    "search-system": Search,
     "transaction": TransactionBundle,
 }
 OPERATIONS: Final[dict[str, Callable[[Request, Requester], Act]]] = {

@@ -25,11 +25,11 @@ _PROFILE: Final = "https://profiles.ihe.net/ITI/BALP/StructureDefinition/IHE.Bas
 
 _ACTIONS: Final = {
     "create": "C", "update": "U", "patch": "U", "delete": "D", "transaction": "U", "batch": "U",
-    "search-type": "E", "operation": "E",
+    "search-type": "E", "search-system": "E", "operation": "E",
 }  # fmt: skip
 _PROFILES: Final = {
     "create": "Create", "update": "Update", "patch": "Update", "delete": "Delete", "read": "Read", "vread": "Read",
-    "history-instance": "Read", "search-type": "Query",
+    "history-instance": "Read", "search-type": "Query", "search-system": "Query",
 }  # fmt: skip
 SUCCESS: Final = "0"
 MINOR_FAILURE: Final = "4"

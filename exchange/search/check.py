@@ -16,7 +16,7 @@ from exchange.fhir.definitions import SearchParameter
 from exchange.fhir.path import Element, compile_expression, composite_extractor
 from exchange.search import composite, date, number, quantity, reference, special, string, token, uri
 from exchange.search.composite import Test
-from exchange.search.tree import All, Among, AnyOf, Coded, Criterion, Node, Not, Pointing
+from exchange.search.tree import All, Among, AnyOf, Coded, Criterion, Node, Not, Pointing, Shared
 from exchange.settings import settings
 
 Check: TypeAlias = Callable[[dict[str, Any], int], bool]
@@ -35,6 +35,8 @@ def check(node: Node, resource_type: str, now: int) -> Check:
             return _not(inside) if node.is_negated else inside
         case Among(targets=targets):
             return lambda resource, _updated: f"{resource['resourceType']}/{resource['id']}" in targets
+        case Shared():  # SQL decides it
+            return lambda _resource, _updated: True
         case All(nodes=nodes):
             every = [check(each, resource_type, now) for each in nodes]
             return lambda resource, updated: all(each(resource, updated) for each in every)

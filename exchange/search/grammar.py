@@ -76,7 +76,9 @@ def read_node(resource_type: str, key: str, text: str, depth: int = 0) -> Node:
         return _has(resource_type, key, text, depth)
     if "." in key:
         return _chain(resource_type, key, text, depth)
-    name, _, modifier = key.partition(":")
+    name, colon, modifier = key.partition(":")
+    if colon and not modifier:
+        raise NotSupported(f"'{shown(name)}' has an empty modifier", f"http.{shown(name)}")
     if name == "_list":
         return _listed(modifier, text)
     if name == "_filter":
@@ -101,13 +103,13 @@ def _has(resource_type: str, key: str, text: str, depth: int) -> Has:
 
 def _chain(resource_type: str, key: str, text: str, depth: int) -> Chain:
     head, _, rest = key.partition(".")
-    name, _, target = head.partition(":")
+    name, colon, target = head.partition(":")
     parameter = _known(resource_type, name)
     if parameter.kind != "reference":
         raise NotSupported(
             f"'{shown(name)}' is no reference, so nothing can be chained to it", f"http.{shown(name)}"
         )
-    if target:
+    if colon:
         if target not in parameter.targets:
             raise NotSupported(f"'{shown(name)}' does not point to that type", f"http.{shown(name)}")
         return Chain(parameter, ((target, read_node(target, rest, text, depth + 1)),))

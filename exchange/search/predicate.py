@@ -21,7 +21,7 @@ from exchange.search import composite, date, reference, string, token, uri
 from exchange.search.index import SEALED_DATES, hash_text, parameter_number
 from exchange.search.parameter import custom_parameters
 from exchange.search.population import is_population_form, population_parameters
-from exchange.search.tree import All, Among, AnyOf, Coded, Criterion, HasInRecord, Node, Not, Pointing
+from exchange.search.tree import All, Among, AnyOf, Coded, Criterion, HasInRecord, Node, Not, Pointing, Shared
 from exchange.settings import settings
 
 MOST_HASHED: Final = 5_000
@@ -34,6 +34,7 @@ class Predicate:
     """SQL over the row alias `r`.
 
     hashes   of the population index: one of them stands in every record with a match; empty where nothing is known
+    more     compartments that may have a match without any of these hashes
     places   compartments that every match lies in; None where nothing is known
     """
 
@@ -41,6 +42,7 @@ class Predicate:
     parameters: dict[str, Any] = field(default_factory=dict)
     is_exact: bool = True
     hashes: list[int] = field(default_factory=list)
+    more: frozenset[int] = frozenset()
     places: frozenset[int] | None = None
 
 
@@ -70,9 +72,13 @@ class ToSql:
             case Among(targets=targets):
                 name = self._next()
                 ids = sorted(each.partition("/")[2] for each in targets if each.startswith(self._type + "/"))
-                return Predicate(f"r.id = ANY(%({name})s::text[])", {name: ids})
+                own = self._type == "Patient"  # a Patient lies in the record that its id gives
+                places = frozenset(map(self._blind.patient_compartment, ids)) if own else None
+                return Predicate(f"r.id = ANY(%({name})s::text[])", {name: ids}, places=places)
             case HasInRecord():
                 return self._has_in_record(node)
+            case Shared(places=places):
+                return Predicate("r.members IS NOT NULL", places=places)
             case All(nodes=nodes):
                 return conjunction([self.of(each) for each in nodes])
             case AnyOf(nodes=nodes):
@@ -134,7 +140,8 @@ class ToSql:
         forms = wanted_forms(criterion)
         if forms is None:
             return Predicate(is_exact=False)
-        found = self._held([self._hash(name, form) for form in forms], is_exact=parameter.kind != "string")
+        is_exact = parameter.kind != "string" and criterion.modifier != "below"
+        found = self._held([self._hash(name, form) for form in forms], is_exact=is_exact)
         if criterion.modifier == "not":
             found.sql = f"NOT ({found.sql})"
             return found
@@ -210,7 +217,8 @@ class ToSql:
             + _ALIAS.sub("h", rows).replace("resource r", "resource h").format(outer="r.compartment")
             + ")"
         )
-        return Predicate(sql, found.parameters | {kind: type_code(node.source)}, found.is_exact, found.hashes)
+        named = found.parameters | {kind: type_code(node.source)}
+        return Predicate(sql, named, found.is_exact, found.hashes, found.more)
 
     def _coded(self, node: Coded) -> Predicate:
         pairs = node.codes.pairs
@@ -226,25 +234,28 @@ class ToSql:
 
 def conjunction(parts: Sequence[Predicate]) -> Predicate:
     """All of them."""
-    driven = [part.hashes for part in parts if part.hashes]
+    driven = min((part for part in parts if part.hashes), key=lambda part: len(part.hashes), default=None)
     placed = [part.places for part in parts if part.places is not None]
     return Predicate(
         " AND ".join(part.sql for part in parts) or "true",
         {key: value for part in parts for key, value in part.parameters.items()},
         all(part.is_exact for part in parts),
-        min(driven, key=len) if driven else [],
+        driven.hashes if driven else [],
+        driven.more if driven else frozenset(),
         frozenset.intersection(*placed) if placed else None,
     )
 
 
 def _disjunction(parts: Sequence[Predicate]) -> Predicate:
-    """Any of them; the index can drive it only where it could drive each."""
+    """Any of them; the index can drive it only where it could drive each, or where that lies is known."""
+    is_driven = all(part.hashes or part.places is not None for part in parts)
     placed = [part.places for part in parts if part.places is not None]
     return Predicate(
         f"({' OR '.join(f'({part.sql})' for part in parts) or 'false'})",
         {key: value for part in parts for key, value in part.parameters.items()},
         all(part.is_exact for part in parts),
-        [each for part in parts for each in part.hashes] if all(part.hashes for part in parts) else [],
+        [each for part in parts for each in part.hashes] if is_driven else [],
+        frozenset().union(*(part.more if part.hashes else part.places or () for part in parts)),
         frozenset().union(*placed) if parts and len(placed) == len(parts) else None,
     )
 
@@ -272,7 +283,7 @@ def wanted_forms(criterion: Criterion) -> list[str] | None:
         case "token" if modifier == "of-type":
             return [f"#{token.wanted_of_type(each, criterion.name)}" for each in criterion.values]
         case "token":
-            is_text = modifier == "text"
+            is_text = modifier in ("text", "below")
             found = [None if is_text else token.wanted(each, criterion.name) for each in criterion.values]
         case "string":
             is_open = not parameter.expression  # _text and _content look at no element

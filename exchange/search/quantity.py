@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any, Final
 
 from exchange.fhir.ucum import UCUM, Unit, unit
@@ -19,6 +19,7 @@ from exchange.search.number import INFINITE, Wanted, is_in
 
 CURRENCY: Final = "urn:iso:std:iso:4217"
 PARTS: Final = (1, 3)
+EXACT: Final = Context(prec=11)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,14 @@ def _is_in_canonical(has: Held, asked: Unit, wanted: Wanted) -> bool:
     own = unit(has.code)
     if own is None or own.measure != asked.measure:
         return False
-    return is_in(has.low * own.factor + own.offset, has.high * own.factor + own.offset, wanted)
+    low, high = (_rounded(each * own.factor + own.offset) for each in (has.low, has.high))
+    ends = (_rounded(each) for each in (wanted.value, wanted.low, wanted.high))
+    return is_in(low, high, Wanted(wanted.prefix, *ends))
+
+
+def _rounded(value: Decimal) -> Decimal:
+    """To what factors are exact to: 37 Cel are 98.6 [degF], and not a hair less."""
+    return EXACT.plus(value)
 
 
 def sort_value(fhir_type: str, value: Any) -> Decimal | None:

@@ -67,6 +67,8 @@ def wanted(text: str, name: str, modifier: str, targets: Collection[str], fhir_u
         parts = [unescape(part) for part in split_escaped(text, "|")]
         return [f"identifier:{parts[0]}|{parts[1]}" if len(parts) > 1 else f"identifier:*|{parts[0]}"]
     form = local(value, fhir_url)
+    if modifier == "below" and ":" in form:  # a canonical, in the versions that begin so
+        return [f"={form.partition('|')[0]}"]
     if "/" not in form and ":" not in form:
         types = (modifier,) if modifier else targets
         return [f"{each}/{form}" for each in types]
@@ -80,6 +82,8 @@ def test(
 ) -> Callable[[str, Any], bool]:
     """Whether an element refers to what a search value names."""
     sought = set(wanted(text, name, modifier, targets, fhir_url))
+    if modifier == "below":
+        return uri.version_test(unescape(text))
     return lambda fhir_type, value: any(form in sought for form in forms(fhir_type, value, (), fhir_url))
 
 

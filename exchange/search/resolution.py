@@ -16,7 +16,7 @@ from exchange.fhir.datatype import parse_reference
 from exchange.fhir.definitions import SearchParameter
 from exchange.fhir.path import compile_expression
 from exchange.problems import NotSupported, TooCostly
-from exchange.search import reference
+from exchange.search import implied, reference
 from exchange.search.escape import split_escaped, unescape
 from exchange.search.index import hash_text
 from exchange.search.parameter import known_parameters
@@ -33,6 +33,7 @@ from exchange.search.tree import (
     Node,
     Not,
     Pointing,
+    Shared,
 )  # fmt: skip
 from exchange.settings import settings
 from exchange.store.session import Transaction
@@ -52,6 +53,7 @@ LINKED: Final = """
 SELECT other.compartment FROM patient_record one JOIN patient_record other ON other.person = one.person
 WHERE one.compartment = ANY(%s::bigint[])"""
 SHARED: Final = "SELECT compartment FROM shared_record WHERE member = ANY(%s::bigint[])"
+SHARING: Final = "SELECT DISTINCT compartment FROM shared_record"
 IN_INDEX: Final = "SELECT DISTINCT compartment FROM token_entry WHERE hash = ANY(%s::bigint[])"
 _HIERARCHY: Final = ("partof", "part-of")
 
@@ -79,9 +81,13 @@ class Resolution:
         match node:
             case Criterion(parameter=parameter, modifier=modifier):
                 if parameter.kind == "token" and modifier in ("in", "not-in", "above", "below"):
-                    return self._coded(node)
+                    return node if _is_of_content(node) else self._coded(node)
                 if parameter.kind == "reference" and modifier in ("above", "below"):
                     return self._in_hierarchy(node)
+                if parameter.kind == "token":
+                    return implied.told(node, resource_type)
+                if parameter.kind == "uri" and node.name == "url" and not modifier:
+                    return _versioned(node, resource_type)
                 is_subject = parameter.kind == "reference" and node.name == "subject" and not modifier
                 return self._subject(node, resource_type) if is_subject else node
             case Chain():
@@ -142,7 +148,16 @@ class Resolution:
             node.source
         )
         if is_own and self._is_exact(node.source, inner):
-            return HasInRecord(node.source, node.parameter, (inner,))
+            within = HasInRecord(node.source, node.parameter, (inner,))
+            shared = frozenset(row[0] for row in self._transaction.rows(SHARING))
+            if not shared:
+                return within
+            # What is about several patients lies in the record of one.
+            others = self._pointed_at(node, All((Shared(shared), inner)), resource_type)
+            return AnyOf((within, others)) if others.targets else within
+        return self._pointed_at(node, inner, resource_type)
+
+    def _pointed_at(self, node: Has, inner: Node, resource_type: str) -> Among:
         references = compile_expression(node.parameter.expression, node.source)
         url = settings().fhir_url
         found: set[str] = set()
@@ -186,9 +201,11 @@ class Resolution:
 
     def _in_hierarchy(self, node: Criterion) -> Node:
         """`:below` and `:above` over resources that contain each other, such as locations."""
-        if all(":" in each for each in node.values):
-            return node  # a canonical: its versions
         url, targets = settings().fhir_url, node.parameter.targets
+        if node.modifier == "below" and all(
+            ":" in reference.local(unescape(each), url) for each in node.values
+        ):
+            return node  # a canonical: its versions
         starts = {
             form for each in node.values for form in reference.wanted(each, node.name, "", targets, url)
         }
@@ -230,6 +247,25 @@ class Resolution:
             for form in reference.forms(*element, (), url)
         }
         return {form for form in forms if form.startswith(target + "/")}
+
+
+def _is_of_content(node: Criterion) -> bool:
+    """Whether `:below` asks for kinds of content, such as text/xml with whatever parameters."""
+    return node.modifier == "below" and all("/" in each and "|" not in each for each in node.values)
+
+
+def _versioned(node: Criterion, resource_type: str) -> Node:
+    """The url of a conformance resource as a canonical says it: with a version that the resource has, too."""
+    version = known_parameters(resource_type).get("version")
+    if version is None or not any("|" in each for each in node.values):
+        return node
+    found: list[Node] = []
+    for text in node.values:
+        address, *more = split_escaped(text, "|")
+        parts: list[Node] = [Criterion(node.parameter, "", (address,))]
+        parts += [implied.told(Criterion(version, "", (each,)), resource_type) for each in more if each]
+        found.append(All(tuple(parts)))
+    return AnyOf(tuple(found))
 
 
 def _part_of(resource_type: str) -> SearchParameter | None:

@@ -7,6 +7,7 @@ Leaves:  criteria to grammar.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from exchange.fhir.definitions import RESOURCE_TYPES, is_resource_type, shape
@@ -67,6 +68,8 @@ def take(query: Query, key: str, text: str) -> None:
             query.count = _count(text)
             query.is_count_only = query.is_count_only or query.count == 0
         case "_sort":
+            if len(query.types) > 1:  # each type has values of its own, and they are read one after another
+                raise NotSupported("'_sort' belongs to a search over one type", "http._sort")
             query.sort = [_sort_key(query.resource_type, part) for part in text.split(",", MAX_SORTS)]
         case "_include" | "_revinclude":
             reverse = name == "_revinclude"
@@ -79,7 +82,7 @@ def take(query: Query, key: str, text: str) -> None:
             query.summary = _one_of(name, text, SUMMARIES).replace("false", "")
             query.is_count_only = query.is_count_only or text == "count"
         case "_elements":
-            query.elements = elements_of(query.resource_type, text)
+            query.elements = elements_of(query.resource_type, text, query.types)
         case "_contained":
             _one_of(name, text, ("false",))
         case "_containedType":
@@ -88,8 +91,11 @@ def take(query: Query, key: str, text: str) -> None:
             query.page = text
 
 
-def elements_of(resource_type: str, text: str) -> tuple[str, ...]:
-    """The top-level elements that `_elements` names for a type. Raises: NotSupported - no such element."""
+def elements_of(resource_type: str, text: str, types: Sequence[str] = ()) -> tuple[str, ...]:
+    """The top-level elements that `_elements` names for a type; `types` are all types of a search over several.
+
+    Raises: NotSupported - none of them has such an element.
+    """
     names: list[str] = []
     for part in text.split(","):
         match = _ELEMENT.fullmatch(part)
@@ -97,13 +103,18 @@ def elements_of(resource_type: str, text: str) -> tuple[str, ...]:
             raise NotSupported("'_elements' takes names of top-level elements", "http._elements")
         if match[1] and match[1] != resource_type:
             continue
-        known = shape(resource_type).elements
-        if match[2] not in known and match[2] + "[x]" not in known:
+        if _has_element(resource_type, match[2]):
+            names.append(match[2])
+        elif match[1] or not any(_has_element(each, match[2]) for each in types):
             raise NotSupported(f"{resource_type} has no element '{match[2]}'", "http._elements")
-        names.append(match[2])
     if len(names) > MAX_ELEMENTS:
         raise TooCostly("'_elements' names too many elements", "http._elements")
     return tuple(names)
+
+
+def _has_element(resource_type: str, name: str) -> bool:
+    known = shape(resource_type).elements
+    return name in known or name + "[x]" in known
 
 
 def _one_of(name: str, text: str, allowed: tuple[str, ...]) -> str:

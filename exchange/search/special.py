@@ -35,6 +35,8 @@ def near(text: str, name: str) -> Callable[[str, Any], bool]:
     parts = split_escaped(text, "|")
     if len(parts) not in NEAR_PARTS:
         raise NotSupported(f"'{name}' takes latitude|longitude|distance|unit", f"http.{name}")
+    if any(part[:1].isalpha() for part in parts[:3]):
+        raise NotSupported(f"'{name}' takes numbers without a prefix", f"http.{name}")
     latitude, longitude = (float(number.parse(part, name).value) for part in parts[:2])
     distance = DEFAULT_DISTANCE_METRES
     factor = METRES.get(parts[3] if len(parts) > 3 and parts[3] else "km")  # noqa: PLR2004 - the unit's place

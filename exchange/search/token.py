@@ -32,6 +32,8 @@ def codings(fhir_type: str, value: Any) -> Iterator[tuple[str, str]]:
             yield "", value.get("value", "")
         case "boolean":
             yield "", "true" if value else "false"
+        case "string" if isinstance(value, str):  # a token of texts knows no case
+            yield "", value.lower()
         case _ if isinstance(value, str):
             yield "", value
 
@@ -70,6 +72,11 @@ def test(text: str, name: str, modifier: str) -> Callable[[str, Any], bool]:
         case "of-type":
             typed = wanted_of_type(text, name)
             return lambda fhir_type, value: typed in forms_of_type(fhir_type, value)
+        case "below":  # a kind of content, whatever its parameters
+            base = unescape(text).lower()
+            return lambda _type, value: (
+                isinstance(value, str) and value.partition(";")[0].strip().lower() == base
+            )
     form = wanted(text, name)
     if form is not None:
         return lambda fhir_type, value: form in forms(fhir_type, value)

@@ -105,6 +105,13 @@ class HasInRecord:
     nodes: tuple[Node, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Resolved: the resource is about several patients, and lies in one of these records of theirs."""
+
+    places: frozenset[int]
+
+
 class Codes(Protocol):
     """A set of codes: those listed, and whole systems."""
 
@@ -133,7 +140,7 @@ class Coded:
 
 
 Node: TypeAlias = (
-    Criterion | Chain | Has | All | AnyOf | Not | Listed | Pointing | Among | HasInRecord | Coded
+    Criterion | Chain | Has | All | AnyOf | Not | Listed | Pointing | Among | HasInRecord | Shared | Coded
 )
 """What a search asks of one resource."""
 

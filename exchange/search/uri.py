@@ -40,6 +40,19 @@ def test(text: str, modifier: str) -> Callable[[str, Any], bool]:
     return lambda _type, value: any(form in allowed for form in forms(value))
 
 
+def version_test(sought: str) -> Callable[[str, Any], bool]:
+    """Whether a canonical is an address in any version, or in one that begins as the version sought."""
+    base, _, version = sought.partition("|")
+
+    def is_wanted(_type: str, value: Any) -> bool:
+        if not isinstance(value, str):
+            return False
+        held, _, own = value.partition("|")
+        return held == base and (not version or own == version or own.startswith(version + "."))
+
+    return is_wanted
+
+
 def _above(value: str) -> list[str]:
     """An address and all whose path it continues, with and without the last slash."""
     parts = value.split("/")[:MOST_STEPS]
