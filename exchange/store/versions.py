@@ -186,7 +186,7 @@ def write(
     }
     if pairs:
         ones, others = zip(*sorted(pairs), strict=True)
-        transaction.run(SHARE, (_array(ones), _array(others)))
+        transaction.run(SHARE, (array_text(ones), array_text(others)))
     enter_tokens(transaction, entries)
 
 
@@ -195,12 +195,12 @@ def enter_tokens(transaction: Transaction, entries: Collection[tuple[int, int]])
     if entries:
         ordered = sorted(entries)  # one order for every writer: two bundles cannot deadlock
         hashes, places = zip(*ordered, strict=True)
-        transaction.run(ENTER, (_array(hashes), _array(places)))
+        transaction.run(ENTER, (array_text(hashes), array_text(places)))
 
 
-def _array(numbers: Iterable[int]) -> str:
+def array_text(values: Iterable[object]) -> str:
     """An array in PostgreSQL's text form: adapting long lists number by number costs more than the insert."""
-    return "{" + ",".join(map(str, numbers)) + "}"
+    return "{" + ",".join(map(str, values)) + "}"
 
 
 def read_current(
