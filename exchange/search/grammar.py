@@ -53,7 +53,9 @@ def parse(
         name = key.partition(":")[0]
         if "\x00" in key or "\x00" in text:
             raise NotSupported("the query holds a NUL character", "http.query")
-        if is_ignored(name):
+        if is_ignored(key):
+            if name == "_type":  # Search has read it; each page must be asked of the same types
+                query.used.append((key, text))
             continue
         if is_result_parameter(name):
             take(query, key, text)

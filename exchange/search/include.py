@@ -35,27 +35,34 @@ JOIN resource r ON r.id = asked.id AND r.type = asked.type
 WHERE NOT r.is_deleted AND {where}
 ORDER BY r.compartment, r.type, r.clinical_at DESC, r.id LIMIT %(limit)s"""
 
-# What points to a resource of a patient lies in that patient's record, or in nobody's.
-REVERSE: Final = """
-SELECT {columns} FROM resource r
-WHERE r.compartment = ANY(%(places)s::bigint[] || ARRAY(
+# Either it names a start, or it lies in a start's own record and is about that record's patient.
+POINTS: Final = """(r.tokens && %(hashes)s::bigint[]
+    OR (r.compartment = ANY(%(own)s::bigint[]) AND r.tokens && %(own_hashes)s::bigint[]))"""
+
+# What points to a resource of a patient lies in that patient's record, in one that shares with it, or in nobody's.
+NEAR: Final = """unnest(%(places)s::bigint[]) UNION
+    SELECT s.compartment FROM shared_record s WHERE s.member = ANY(%(places)s::bigint[])"""
+
+REVERSE: Final = f"""
+SELECT {{columns}} FROM resource r
+WHERE r.compartment = ANY(ARRAY(SELECT {NEAR} UNION
     SELECT t.compartment FROM token_entry t WHERE t.hash = ANY(%(hashes)s::bigint[]) AND t.compartment < 0))
-  AND r.type = %(type)s AND r.tokens && %(hashes)s::bigint[]
-  AND NOT r.is_deleted AND {where}
-ORDER BY r.compartment, r.type, r.clinical_at DESC, r.id LIMIT %(limit)s"""
+  AND r.type = %(type)s AND {POINTS}
+  AND NOT r.is_deleted AND {{where}}
+ORDER BY r.compartment, r.type, r.clinical_at DESC, r.id LIMIT %(limit)s"""  # noqa: S608 - constants only
 
-REVERSE_DIRECTORY: Final = """
-SELECT {columns} FROM (
-  SELECT DISTINCT t.compartment FROM token_entry t WHERE t.hash = ANY(%(hashes)s::bigint[])) t
+REVERSE_DIRECTORY: Final = f"""
+SELECT {{columns}} FROM (
+  SELECT {NEAR} UNION SELECT t.compartment FROM token_entry t WHERE t.hash = ANY(%(hashes)s::bigint[])) t(compartment)
 JOIN resource r ON r.compartment = t.compartment AND r.type = %(type)s
-WHERE r.tokens && %(hashes)s::bigint[]
-  AND NOT r.is_deleted AND {where}
-ORDER BY r.compartment, r.type, r.clinical_at DESC, r.id LIMIT %(limit)s"""
+WHERE {POINTS}
+  AND NOT r.is_deleted AND {{where}}
+ORDER BY r.compartment, r.type, r.clinical_at DESC, r.id LIMIT %(limit)s"""  # noqa: S608 - constants only
 
-REVERSE_UNINDEXED: Final = """
-SELECT {columns} FROM resource r
-WHERE r.type = %(type)s AND r.tokens && %(hashes)s::bigint[] AND NOT r.is_deleted AND {where}
-ORDER BY r.compartment, r.type, r.clinical_at DESC, r.id LIMIT %(limit)s"""
+REVERSE_UNINDEXED: Final = f"""
+SELECT {{columns}} FROM resource r
+WHERE r.type = %(type)s AND {POINTS} AND NOT r.is_deleted AND {{where}}
+ORDER BY r.compartment, r.type, r.clinical_at DESC, r.id LIMIT %(limit)s"""  # noqa: S608 - constants only
 
 
 def included(
@@ -122,13 +129,15 @@ def _reverse(
     if not permit.reads(include.source):
         return []
     hashes: set[int] = set()
+    own_hashes: set[int] = set()
     places: set[int] = set()
+    own: set[int] = set()
     blind = transaction.crypto.blind_index
     for start in starts:
         start_type = type_name(start.type_code)
         forms = [f"{start_type}/{start.resource_id}"]
         if start_type == "Patient":
-            forms = [reference.of_record(start.compartment), reference.OWN_PATIENT]
+            forms = [reference.of_record(start.compartment)]
         if include.target and include.target != start_type:
             continue
         names = [name for name in include.parameters if start_type in known[name].targets]
@@ -136,13 +145,19 @@ def _reverse(
             raise Unavailable("a search parameter of this search is still being indexed; try again later")
         hashes |= {blind.value(hash_text(include.source, name, each)) for name in names for each in forms}
         places |= {start.compartment} if names else set()
+        if start_type == "Patient":
+            own |= {start.compartment} if names else set()
+            texts = (hash_text(include.source, name, reference.OWN_PATIENT) for name in names)
+            own_hashes |= {blind.value(each) for each in texts}
     if not hashes:
         return []
     where, named = visible(permit)
     named |= {
         "type": type_code(include.source),
         "hashes": sorted(hashes),
+        "own_hashes": sorted(own_hashes),
         "places": sorted(places),
+        "own": sorted(own),
         "limit": MOST_INCLUDED,
     }
     is_directory = any(each < 0 for each in places)

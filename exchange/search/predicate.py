@@ -266,7 +266,7 @@ def own_patient_criterion(criterion: Criterion, scoped: Collection[str]) -> list
     `scoped` are the parameters that do so for the type. All values must be Patients for the search to be scoped; an id
     without a type is one only where the parameter says so.
     """
-    if criterion.name not in scoped or criterion.modifier in ("identifier", "missing", "above", "below"):
+    if criterion.name not in scoped or criterion.modifier not in ("", "Patient"):
         return []
     forms = wanted_forms(criterion) or []
     patients = [form[8:] for form in forms if form.startswith("Patient/")]

@@ -12,8 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, TypeAlias
 
-from exchange.fhir.datatype import parse_reference
-from exchange.fhir.definitions import SearchParameter
+from exchange.fhir.definitions import SearchParameter, is_resource_type
 from exchange.fhir.path import compile_expression
 from exchange.problems import NotSupported, TooCostly
 from exchange.search import implied, reference
@@ -210,16 +209,11 @@ class Resolution:
             form for each in node.values for form in reference.wanted(each, node.name, "", targets, url)
         }
         found: set[str] = set()
+        if not any(_part_of(each.partition("/")[0]) for each in starts):
+            raise NotSupported(f"'{node.name}' has no modifier '{node.modifier}' here", f"http.{node.name}")
         for target in targets:
             own = {each for each in starts if each.startswith(target + "/")}
             part_of = _part_of(target)
-            if (
-                own
-                and part_of is None
-                and parse_reference(next(iter(own))).type in targets
-                and len(targets) == 1
-            ):
-                raise NotSupported(f"'{node.name}' has no modifier '{node.modifier}'", f"http.{node.name}")
             found |= own if part_of is None else self._closure(target, part_of, own, node.modifier)
         return Pointing(node.parameter, frozenset(found))
 
@@ -269,8 +263,8 @@ def _versioned(node: Criterion, resource_type: str) -> Node:
 
 
 def _part_of(resource_type: str) -> SearchParameter | None:
-    """The parameter by which resources of a type say what they are part of."""
-    known = known_parameters(resource_type)
+    """The parameter by which resources of a type say what they are part of; None for one that does not, or is none."""
+    known = known_parameters(resource_type) if is_resource_type(resource_type) else {}
     return next(
         (known[name] for name in _HIERARCHY if name in known and resource_type in known[name].targets), None
     )

@@ -68,9 +68,7 @@ def take(query: Query, key: str, text: str) -> None:
             query.count = _count(text)
             query.is_count_only = query.is_count_only or query.count == 0
         case "_sort":
-            if len(query.types) > 1:  # each type has values of its own, and they are read one after another
-                raise NotSupported("'_sort' belongs to a search over one type", "http._sort")
-            query.sort = [_sort_key(query.resource_type, part) for part in text.split(",", MAX_SORTS)]
+            query.sort = _sort_keys(query, text)
         case "_include" | "_revinclude":
             reverse = name == "_revinclude"
             query.includes += _includes(query, text, is_reverse=reverse, is_iterated=bool(modifier))
@@ -127,6 +125,15 @@ def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > MOST_DIGITS:
         raise NotSupported("'_count' takes a whole number", "http._count")
     return min(int(text), settings().max_page_size)
+
+
+def _sort_keys(query: Query, text: str) -> list[tuple[str, bool]]:
+    if len(query.types) > 1:  # each type has values of its own, and they are read one after another
+        raise NotSupported("'_sort' belongs to a search over one type", "http._sort")
+    parts = text.split(",", MAX_SORTS)
+    if len(parts) > MAX_SORTS:
+        raise TooCostly(f"'_sort' has at most {MAX_SORTS} parameters", "http._sort")
+    return [_sort_key(query.resource_type, part) for part in parts]
 
 
 def _sort_key(resource_type: str, text: str) -> tuple[str, bool]:

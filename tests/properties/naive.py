@@ -6,8 +6,8 @@ between resources - chains, `_has`, lists, hierarchies, includes, linked records
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from exchange.fhir.path import compile_expression
@@ -20,18 +20,21 @@ from exchange.settings import settings
 
 @dataclass(frozen=True)
 class Shelf:
-    """All resources by Type/id, when each was last updated, which Patients are of one person, who lies where."""
+    """All resources by Type/id, when each was last updated, which Patients are of one person, who lies where.
+
+    `shared` are the records that share something with a record.
+    """
 
     resources: Mapping[str, dict[str, Any]]
     updated: Mapping[str, int]
     persons: Mapping[str, frozenset[str]]
     records: Mapping[str, int]
+    shared: Mapping[int, Collection[int]] = field(default_factory=dict)
 
     def is_near(self, place: str, target: str) -> bool:
-        """Whether a resource lies in the record of another, or either in nobody's."""
-        return (
-            self.records[place] < 0 or self.records[target] < 0 or self.records[target] == self.records[place]
-        )
+        """Whether a resource lies in the record of another or shares with it, or either lies in nobody's."""
+        own, other = self.records[place], self.records[target]
+        return own < 0 or other < 0 or other == own or other in self.shared.get(own, ())
 
     def only(self, places: set[str]) -> Shelf:
         """The same with these resources only."""

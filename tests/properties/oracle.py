@@ -135,10 +135,12 @@ def fill(store: Store, resources: list[dict[str, Any]]) -> Shelf:
         rows = transaction.rows("SELECT person, array_agg(patient_id) FROM patient_record GROUP BY person")
         ids = [_patient_ids(transaction, row[0]) for row in rows]
         updated = transaction.rows("SELECT max(last_updated) FROM resource")[0][0]
+        pairs = transaction.rows("SELECT compartment, member FROM shared_record")
     persons = {each: frozenset(linked) for linked in ids for each in linked}
     stored = {naive.place(each.resource): each.resource for each in admitted if each.resource is not None}
     records = {naive.place(each.resource): each.compartment for each in admitted if each.resource is not None}
-    return Shelf(stored, dict.fromkeys(stored, updated), persons, records)
+    shared = {one: {member for other, member in pairs if other == one} for one, _ in pairs}
+    return Shelf(stored, dict.fromkeys(stored, updated), persons, records, shared)
 
 
 def _patient_ids(transaction: Transaction, person: int) -> list[str]:
