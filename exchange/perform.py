@@ -10,6 +10,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Final
 
 from psycopg2 import Error as DatabaseError
@@ -153,7 +154,12 @@ class Spine:
                 record_parameters(transaction, answer.written)
             # 5. What a transaction reads, each entry decided alone, after what it wrote.
             for number, read in answer.reads:
-                found = self._read_within(transaction, read, requester)
+                try:
+                    found = self._read_within(transaction, read, requester)
+                except Problem as problem:
+                    place = f"Bundle.entry[{number}].request"
+                    problem.issues = tuple(replace(each, expression=place) for each in problem.issues)
+                    raise
                 answer.entries[number] = found
                 answer.touched += found.touched
             # 6. Audit and commit, in one round trip.

@@ -84,7 +84,7 @@ def place(transaction: Transaction, requester: Requester, admitted: Sequence[Adm
         each.resource_id for each in admitted if each.resource_type == "Patient" and each.resource is not None
     }
     asked: dict[str, int] = {}
-    where: dict[int, str] = {}
+    where: dict[int, tuple[Admitted, str]] = {}
     for each in admitted:
         if each.resource is None:
             continue
@@ -93,7 +93,9 @@ def place(transaction: Transaction, requester: Requester, admitted: Sequence[Adm
             raise Invalid(f"a resource is about at most {MOST_PATIENTS} patients here", each.resource_type)
         compartments = [blind.patient_compartment(patient) for patient in patients]
         asked |= dict(zip(patients, compartments, strict=True))
-        where |= dict.fromkeys(compartments, each.label or each.resource_type)
+        where |= {
+            compartment: (each, patient) for patient, compartment in zip(patients, compartments, strict=True)
+        }
         each.own_patients = tuple(patients[:1])
         each.members = tuple(compartments[1:])
         each.compartment = (
@@ -105,7 +107,7 @@ def place(transaction: Transaction, requester: Requester, admitted: Sequence[Adm
         for compartment in needed.values():
             if owned.get(compartment) != requester.custodian:
                 words = "a reference does not resolve to a Patient of this facility"
-                raise Invalid(words, where[compartment], code="not-found")
+                raise Invalid(words, _named(*where[compartment]), code="not-found")
     for each in admitted:
         standing = each.standing
         if standing is None:
@@ -176,6 +178,22 @@ def patients_of(resource_type: str, resource_id: str, resource: dict[str, Any]) 
         if named.type == "Patient" and named.id and named.base is None and named.id not in found:
             found.append(named.id)
     return found
+
+
+def _named(admitted: Admitted, patient: str) -> str:
+    """The element of a resource that refers to a patient, as problems name it; else the resource."""
+    place = admitted.label or admitted.resource_type
+    rest: list[tuple[str, Any]] = [(place, admitted.resource)]
+    while rest:
+        path, node = rest.pop()
+        if isinstance(node, list):
+            rest += [(f"{path}[{number}]", each) for number, each in enumerate(node)]
+        elif isinstance(node, dict):
+            text = node.get("reference")
+            if isinstance(text, str) and local(text, settings().fhir_url) == f"Patient/{patient}":
+                return path
+            rest += [(f"{path}.{name}", each) for name, each in node.items()]
+    return place
 
 
 def _stamp(admitted: Admitted, now: int, requester: Requester) -> None:

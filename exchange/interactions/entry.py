@@ -51,7 +51,7 @@ def entries_of(outer: Request, kind: str) -> list[Entry | Problem]:
     """
     posted = parse(outer.body, max_bytes=settings().max_body_bytes, max_depth=settings().max_json_depth)
     if posted["resourceType"] != "Bundle" or posted.get("type") != kind:
-        raise Malformed(f"the body is no Bundle of type {kind}", "Bundle.type")
+        raise Malformed("what is posted here is a Bundle of type batch or transaction", "Bundle.type")
     rows = posted.get("entry", [])
     if not isinstance(rows, list):
         raise Malformed("entries are an array", "Bundle.entry")

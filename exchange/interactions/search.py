@@ -130,7 +130,7 @@ class Search:
         return f"{where}|{self.request.resource_type}"
 
     def _url(self, used: Iterable[tuple[str, str]]) -> str:
-        text = urlencode(list(used), quote_via=quote, safe=":|,/$")
+        text = urlencode(list(used), quote_via=quote, safe=":,/$")
         parts = [settings().fhir_url, *(self.request.compartment or ())]
         if self.request.resource_type or self.request.compartment:
             parts.append(self.request.resource_type or "*")

@@ -306,9 +306,9 @@ def _at(issue: Issue, entry: Entry) -> Issue:
     inner = issue.expression or ""
     if inner.startswith("Bundle.entry"):
         return issue
-    path = (
-        f"{entry.place}.{inner}"
-        if inner.startswith("request")
-        else f"{entry.place}.resource.{inner}".rstrip(".")
-    )
-    return replace(issue, expression=path)
+    if inner.startswith("http."):  # of criteria, which stand in the url, in a condition or in a reference
+        return replace(issue, expression=entry.place)
+    if inner.startswith("request"):
+        return replace(issue, expression=f"{entry.place}.{inner}")
+    within = inner.removeprefix(entry.request.resource_type).removeprefix(".")
+    return replace(issue, expression=f"{entry.place}.resource.{within}".rstrip("."))

@@ -42,7 +42,7 @@ class Update:
         self.resource = request.resource or admission.parse_body(request.body, request.resource_type)
         self.criteria = criteria_of(request)
         if not self.criteria and self.resource.get("id") != request.resource_id:
-            raise Malformed("the body's id is not the id of the URL", "id")
+            raise Malformed("the body's id is not the id of the URL", f"{request.resource_type}.id")
         # Criteria look for what is there, and where nothing is they create.
         letters = "cus" if self.criteria else "u"
         self.need = Need(tuple((request.resource_type, letter) for letter in letters), is_write=True)
@@ -77,7 +77,8 @@ def conditional_id(resource: dict[str, Any], found: Version | None) -> str:
     if found is None:
         return told if isinstance(told, str) else ""
     if told is not None and told != found.resource_id:
-        raise Malformed("the body's id is not the id of the resource that the criteria match", "id")
+        words = "the body's id is not the id of the resource that the criteria match"
+        raise Malformed(words, f"{resource['resourceType']}.id")
     return found.resource_id
 
 
@@ -97,7 +98,8 @@ def admit_update(
     # 1. Another's resource and nothing at all are answered alike.
     is_own = standing is not None and standing.custodian == requester.custodian
     if is_given and not is_own and not is_in_namespace(resource_id, requester):
-        raise Invalid("a client-assigned id starts with the prefix registered for the client", "id")
+        words = f"an id that this client gives begins with {requester.id_prefix}, its registered prefix"
+        raise Invalid(words, f"{resource_type}.id")
     if not is_own:
         standing = None
     # 2. Preconditions.

@@ -119,4 +119,4 @@ def _described(rules: Rules, resource: dict[str, Any]) -> dict[str, Any]:
     told |= {name: resource[name] for name in _KEPT if name in resource}
     own = {"url": rules.url, "version": rules.version, "title": rules.name}
     told |= {name: value for name, value in own.items() if value and name not in told}
-    return {"status": "active"} | told if "status" not in told else told
+    return told | {"status": told.get("status", "active")}

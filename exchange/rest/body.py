@@ -111,4 +111,6 @@ def patch_body(content_type: str, body: bytes) -> tuple[str, bytes]:
     if told.name not in KINDS:
         words = f"a patch is {JSON_PATCH}, or Parameters in application/fhir+json or application/fhir+xml"
         raise UnsupportedMediaType(words, "http.Content-Type")
+    if body.lstrip()[:1] == b"[":
+        raise UnsupportedMediaType(f"a JSON Patch is sent as {JSON_PATCH}", "http.Content-Type")
     return as_json(content_type, body)

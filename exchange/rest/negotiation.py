@@ -27,7 +27,7 @@ MAX_QUERY_BYTES: Final = 16_384
 def require_form(headers: Mapping[str, str], body: bytes) -> None:
     """Whether the body is a search form, and a bounded one. Raises: UnsupportedMediaType, TooCostly."""
     if body and media_type(headers.get("content-type", "")).name != FORM:
-        raise UnsupportedMediaType("a search is posted as a form", "http.Content-Type")
+        raise UnsupportedMediaType(f"a search is posted as {FORM}", "http.Content-Type")
     if len(body) > MAX_QUERY_BYTES:
         raise TooCostly("the query is too long", "http.query")
 

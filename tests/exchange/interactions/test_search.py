@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qsl
+
 import pytest
 
 from exchange.fhir import peru
+from exchange.request import Request
 from tests.passage.world import patient_of
 from tests.sample.observation import an_observation
 from tests.sample.requester import POST
@@ -249,3 +252,34 @@ def test_a_resource_of_two_patients_is_found_by_each(world):
         {"a1"},
         {"a1"},
     ]
+
+
+def test_pages_of_a_search_over_types_stay_with_these_types(world):
+    asked = (("_type", "Organization,Patient"), ("_lastUpdated", "gt2020"), ("_count", "2"))
+    walk: list[str] = []
+    while asked:
+        said = world.post.ask(Request("search-system", query=asked))
+        assert said.status == 200, said.text
+        walk += [f"{each['resourceType']}/{each['id']}" for each in said.matches]
+        query = said.next.partition("?")[2]
+        assert not query or "_type=Organization,Patient" in query
+        asked = tuple(parse_qsl(query))
+    assert len(walk) == len(set(walk)) == 3 + len(world.post.get("Patient?_count=100").ids)
+    assert {each.partition("/")[0] for each in walk} == {"Organization", "Patient"}
+
+
+def test_a_page_of_some_types_is_no_page_of_others(world):
+    asked = {"_type": "Organization,Patient", "_lastUpdated": "gt2020", "_count": "1"}
+    said = world.post.ask(Request("search-system", query=tuple(asked.items())))
+    page = dict(parse_qsl(said.next.partition("?")[2]))
+    for types, status in (("Organization,Patient", 200), ("Observation,Patient", 400), ("", 400)):
+        changed = {name: value for name, value in (page | {"_type": types}).items() if value}
+        assert world.post.ask(Request("search-system", query=tuple(changed.items()))).status == status
+
+
+def test_links_are_addresses_that_every_client_takes(world):
+    said = world.post.get("Observation?code=http://loinc.org|8480-6,x&_count=1")
+    links = [each["url"] for each in said.body["link"]]
+    assert len(links) == 2
+    assert all("code=http://loinc.org%7C8480-6,x" in each and "|" not in each for each in links)
+    assert world.post.get(said.next).status == 200
