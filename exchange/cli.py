@@ -119,12 +119,13 @@ def demo_token(
 ) -> None:
     """Print an access token of one of the demonstration's clients."""
     from exchange.demo.client import FhirClient
-    from exchange.demo.demonstration import ASKING_SCOPE, AUDIT_SCOPE, FILING_SCOPE
+    from exchange.demo.demonstration import ASKING_SCOPE, AUDIT_SCOPE, CLINIC_SCOPE, FILING_SCOPE
 
-    scopes = {"administrator": AUDIT_SCOPE, "regional-hospital": ASKING_SCOPE}
+    scopes = {"administrator": AUDIT_SCOPE, "clinic": CLINIC_SCOPE, "regional-hospital": ASKING_SCOPE}
     key = folder / "clients" / f"{client_id}.pem"
     if not key.exists():
-        out.print("The demonstration has no such client.")
+        known = ", ".join(sorted(each.stem for each in key.parent.glob("*.pem")))
+        out.print(f"The demonstration has no such client; it has: {known or 'none yet, run make demo'}.")
         raise typer.Exit(2)
     url = (folder / "url").read_text() if (folder / "url").exists() else settings().base_url
     print(FhirClient(url, client_id, key, scopes.get(client_id, FILING_SCOPE)).token())

@@ -44,6 +44,7 @@ PROGRESS_SECONDS: Final = 3
 ASKING_SCOPE: Final = "system/*.rs"
 AUDIT_SCOPE: Final = "system/AuditEvent.rs system/Organization.crus"
 FILING_SCOPE: Final = "system/Consent.crus system/Patient.rs"
+CLINIC_SCOPE: Final = "system/*.cruds"
 
 
 def run(*, people: int, seed: int, is_once: bool, folder: Path) -> int:
@@ -163,6 +164,9 @@ class Demonstration:
                 FILING_SCOPE,
                 f"desk{site.name}-",
             )
+        # For whoever tries the API: may do everything, among the primary post's records.
+        own = peru.organization_id(self.region.primary.renipress)
+        self._register_own("clinic", own, "system", CLINIC_SCOPE, "clinic-")
         asking = peru.organization_id(self.region.asking.renipress)
         self._register_own("regional-hospital", asking, "system", ASKING_SCOPE, "hospital-")
         self._register_own("administrator", "ipress-geresa", "administrator", AUDIT_SCOPE, "ipress-")
@@ -257,7 +261,10 @@ class Demonstration:
         desk = self._client("desk-primary", FILING_SCOPE)
         hospital = self._client("regional-hospital", ASKING_SCOPE)
         identifier = f"{peru.DNI_SYSTEM}|{self._dni()}"
-        own = matches(desk.request("GET", "Patient", parameters=[("identifier", identifier)]).json())
+        found = desk.request("GET", "Patient", parameters=[("identifier", identifier)])
+        if found.is_error:
+            raise Unavailable(f"the hub refused a search with status {found.status_code}; see log/hub.log")
+        own = matches(found.json())
         if len(own) != 1:
             raise Unavailable("the primary post does not hold the demonstration's person")
         consent_id = f"desk{self.sites[0].name}-demonstration"
