@@ -217,6 +217,7 @@ class World:
 
     def __init__(self, store: Store, url: str) -> None:
         self.database_store = store
+        self._cleared: Store | None = None
         self.url = url
         self.spine = Spine(store)
         self.post = self.of(POST)
@@ -236,8 +237,10 @@ class World:
             for table in EMPTIED:
                 cursor.execute(f"DELETE FROM {table}")
             cursor.execute("DELETE FROM data_key WHERE compartment <> 0")
-        store = self.database_store
-        return World(Store(store.engine, store.crypto), self.url)
+        if self._cleared is not None:
+            self._cleared.close()
+        self._cleared = Store(self.database_store.engine, self.database_store.crypto)
+        return World(self._cleared, self.url)
 
     @contextmanager
     def sql(self) -> Iterator[Any]:
