@@ -136,7 +136,7 @@ class History:
 
     def _url(self, used: list[tuple[str, str]]) -> str:
         place = "/".join([fhir_url(), *(part for part in _place(self.request) if part), "_history"])
-        text = urlencode(used, quote_via=quote, safe=":|,/$")
+        text = urlencode(used, quote_via=quote, safe=":,/$")
         return place + (f"?{text}" if text else "")
 
 

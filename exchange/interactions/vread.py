@@ -5,7 +5,7 @@ Spec:    https://hl7.org/fhir/R4/http.html#vread
 
 from __future__ import annotations
 
-from exchange.interactions.read import answer_with
+from exchange.interactions.read import answer_with, narrowed, part_of
 from exchange.permit import Permit
 from exchange.problems import NotFound
 from exchange.request import Answer, Need, Request
@@ -21,6 +21,7 @@ class VersionRead:
 
     def __init__(self, request: Request, _requester: Requester) -> None:
         self.request = request
+        self.part = part_of(request)
         self.need = Need(((request.resource_type, "r"),), target=(request.resource_type, request.resource_id))
 
     def run(self, transaction: Transaction, permit: Permit) -> Answer:
@@ -31,4 +32,4 @@ class VersionRead:
         version = read_version(
             transaction, permit, self.request.resource_type, self.request.resource_id, int(text)
         )
-        return answer_with(self.request.resource_type, version)
+        return narrowed(answer_with(self.request.resource_type, version), self.part)

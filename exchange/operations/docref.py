@@ -72,7 +72,7 @@ class DocRef:
             if found.next_position:
                 raise TooCostly("too many documents; name a period or a type", "http.query")
             versions = _newest(found.matches) if self.is_newest else found.matches
-        text = urlencode(self.used, quote_via=quote, safe=":|,/$")
+        text = urlencode(self.used, quote_via=quote, safe=":,/$")
         links = [("self", f"{fhir_url()}/DocumentReference/$docref" + (f"?{text}" if text else ""))]
         entries = [*(entry(each, "match") for each in versions), NOTICE]
         return Answer(body=bundle("searchset", links, entries, len(versions)), touched=touched(versions))

@@ -125,7 +125,7 @@ class Everything:
         place = "/".join(
             part for part in (fhir_url(), self.request.resource_type, self.request.resource_id) if part
         )
-        text = urlencode([*self._told(), *([("_page", page)] if page else [])], quote_via=quote, safe=":|,/$")
+        text = urlencode([*self._told(), *([("_page", page)] if page else [])], quote_via=quote, safe=":,/$")
         return f"{place}/$everything" + (f"?{text}" if text else "")
 
 

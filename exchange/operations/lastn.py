@@ -71,7 +71,7 @@ class LastN:
         if found.next_position:
             raise TooCostly("too many observations to look through; name a narrower value", "http.query")
         newest = _newest(found.matches, self.most)
-        text = urlencode(self.used, quote_via=quote, safe=":|,/$")
+        text = urlencode(self.used, quote_via=quote, safe=":,/$")
         links = [("self", f"{fhir_url()}/Observation/$lastn?{text}")]
         entries = [*(entry(each, "match") for each in newest), NOTICE]
         return Answer(body=bundle("searchset", links, entries, len(newest)), touched=touched(newest))
