@@ -46,7 +46,16 @@ from exchange.operations.subsumes import Subsumes
 from exchange.operations.translate import Translate
 from exchange.operations.validate import Validate
 from exchange.operations.validate_code import ValidateCode
-from exchange.problems import Conflict, Denied, Malformed, NotSupported, Problem, Unauthenticated, Unavailable
+from exchange.problems import (
+    Conflict,
+    Denied,
+    Malformed,
+    NotSupported,
+    Problem,
+    TooCostly,
+    Unauthenticated,
+    Unavailable,
+)
 from exchange.request import WRITES, Answer, Need, Request
 from exchange.requester import Requester
 from exchange.search.custom import read_custom, record_parameters
@@ -59,6 +68,8 @@ from exchange.store.session import RETRIED, Store, Transaction
 LOG: Final = logging.getLogger("exchange.perform")
 TRIES: Final = 4
 PARAMETERS_SECONDS: Final = 1.0
+MOST_ENTRY_BYTES: Final = 128 * 1024 * 1024
+"""What the entries of one bundle may answer together: they are gathered before the first byte is sent."""
 
 ACTS: Final[dict[str, Callable[[Request, Requester], Act]]] = {
     "read": Read,
@@ -153,13 +164,16 @@ class Spine:
                 record_canonicals(transaction, answer.written)
                 record_parameters(transaction, answer.written)
             # 5. What a transaction reads, each entry decided alone, after what it wrote.
+            answered = 0
             for number, read in answer.reads:
                 try:
+                    _require_room(answered)
                     found = self._read_within(transaction, read, requester)
                 except Problem as problem:
                     place = f"Bundle.entry[{number}].request"
                     problem.issues = tuple(replace(each, expression=place) for each in problem.issues)
                     raise
+                answered += len(found.body)
                 answer.entries[number] = found
                 answer.touched += found.touched
             # 6. Audit and commit, in one round trip.
@@ -201,19 +215,31 @@ class Spine:
         Spec: https://hl7.org/fhir/R4/http.html#brules
         """
         entries: list[Answer | Problem] = []
+        answered = 0
         for entry in entries_of(request, "batch"):
             if isinstance(entry, Problem):
                 self.refuse(request, requester, entry)
                 entries.append(entry)
                 continue
             try:
-                done = self.perform(entry.request, requester)
-                if done.stream is not None:
-                    done.body, done.stream = b"".join(done.stream), None
-                entries.append(_as_wanted(done, entry.request))
+                done = self._in_batch(entry.request, requester, answered)
+                answered += len(done.body)
+                entries.append(done)
             except Problem as problem:
                 entries.append(problem)
         return _without_unwanted_bodies(Answer(bundle="batch-response", entries=entries), request)
+
+    def _in_batch(self, request: Request, requester: Requester, answered_bytes: int) -> Answer:
+        """One entry of a batch, its body whole; what finds no more room is refused as an act of its own."""
+        try:
+            _require_room(answered_bytes)
+        except TooCostly as problem:
+            self.refuse(request, requester, problem)
+            raise
+        done = self.perform(request, requester)
+        if done.stream is not None:
+            done.body, done.stream = done.body + b"".join(done.stream), None
+        return _as_wanted(done, request)
 
     def _know_parameters(self) -> None:
         """Look for search parameters that have been posted, where the last look is a second old."""
@@ -279,6 +305,12 @@ class Spine:
         """Audit a refusal in a transaction of its own. Where even that fails, the answer is that failure."""
         with self._store.transaction() as transaction:
             append_and_commit(transaction, request, requester, (), reason, problem)
+
+
+def _require_room(answered_bytes: int) -> None:
+    """Hold what a bundle's entries have answered so far against the bound. Raises: TooCostly."""
+    if answered_bytes > MOST_ENTRY_BYTES:
+        raise TooCostly("the entries answer more than one bundle holds: ask for the rest in another")
 
 
 def _act(request: Request, requester: Requester) -> Act:

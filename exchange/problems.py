@@ -69,7 +69,7 @@ class WrongMethod(NotSupported):
 
 
 class TooCostly(Problem):
-    """The request exceeds a bound on size, depth, matches or time (413 for bodies, 400 otherwise)."""
+    """The request exceeds a bound on size, depth, matches or time (413)."""
 
     code = "too-costly"
 

@@ -42,11 +42,6 @@ def require_bounded(query: str, *parts: str) -> None:
         raise Malformed("the address holds a NUL character", "http.url")
 
 
-def prefer_return(headers: Headers) -> str:
-    """What a write shall answer with."""
-    return stated_return(headers) or "representation"
-
-
 def stated_return(headers: Headers) -> str:
     """The return preference where one is stated, else ""."""
     return _RETURNS.get(_preferences(headers).get("return", ""), "")
