@@ -10,11 +10,14 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache, lru_cache
+from math import isfinite
 from typing import Any, Final
 
 UCUM: Final = "http://unitsofmeasure.org"
 MAX_LETTERS: Final = 100
 _PRECISION: Final = "{:.13g}"
+# A power of three digits and more measures nothing, and 10*1000000000 would be worked out to its last digit.
+_POWER: Final = re.compile(r"[A-Za-z*^\])'%\"][+-]?\d{3}", re.ASCII)
 _ANNOTATION: Final = re.compile(r"\{[^{}]*\}")
 _ARBITRARY: Final = re.compile(
     r"\[(?:[A-Za-z0-9']*'U|[iI]U|[CTE]*CID_50|EID_50|PFU|FFU|CFU|IR|BAU|AU|PNU|Lf|FEU|ELU|EU)\]", re.ASCII
@@ -37,7 +40,7 @@ class Unit:
 @lru_cache(maxsize=4096)
 def unit(code: str) -> Unit | None:
     """A UCUM code in canonical form; None where the code is none, or its scale is not linear."""
-    if not code or len(code) > MAX_LETTERS:
+    if not code or len(code) > MAX_LETTERS or _POWER.search(_ANNOTATION.sub("", code)):
         return None
     try:
         registry = _registry()
@@ -51,7 +54,8 @@ def unit(code: str) -> Unit | None:
     except Exception:  # noqa: BLE001 - the parser and the registry have errors of a dozen kinds: it is no unit to us
         return None
     factor, offset = one.magnitude - zero.magnitude, zero.magnitude
-    if abs(two.magnitude - offset - 2 * factor) > abs(factor) * 1e-9:
+    is_linear = abs(two.magnitude - offset - 2 * factor) <= abs(factor) * 1e-9
+    if not is_linear or not factor or not isfinite(factor):
         return None
     arbitrary = "".join(sorted(_ARBITRARY.findall(code)))
     return Unit(f"{one.dimensionality}{arbitrary}", _decimal(factor), _decimal(offset))

@@ -28,6 +28,11 @@ def split_escaped(text: str, separator: str) -> list[str]:
     return parts
 
 
+def is_escaped(text: str) -> bool:
+    """Whether every backslash escapes something, as it has to."""
+    return "\\" not in text or "\\" not in _ESCAPED.sub("", text)
+
+
 def unescape(text: str) -> str:
     """The value that an escaped text stands for."""
     return _ESCAPED.sub(r"\1", text) if "\\" in text else text

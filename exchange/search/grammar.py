@@ -11,7 +11,7 @@ from typing import Final
 
 from exchange.fhir.definitions import SearchParameter, is_resource_type
 from exchange.problems import NotSupported, TooCostly
-from exchange.search.escape import split_escaped
+from exchange.search.escape import is_escaped, split_escaped
 from exchange.search.filter import parse_filter
 from exchange.search.parameter import known_parameters
 from exchange.search.result_parameters import is_ignored, is_result_parameter, shown, take
@@ -159,6 +159,8 @@ def _criterion(parameter: SearchParameter, modifier: str, text: str) -> Criterio
 def _bounded(name: str, values: tuple[str, ...]) -> tuple[str, ...]:
     if not all(values):
         raise NotSupported(f"'{name}' has an empty value", f"http.{name}")
+    if not all(map(is_escaped, values)):
+        raise NotSupported(f"'{name}' has a backslash that escapes nothing", f"http.{name}")
     if len(values) > MAX_VALUES:
         raise TooCostly(f"'{name}' has more than {MAX_VALUES} values", f"http.{name}")
     return values

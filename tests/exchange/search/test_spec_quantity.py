@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
+from exchange.fhir.ucum import unit
 from tests.exchange.search.asking import a_shelf, found, refused, walked
 from tests.sample.observation import an_observation
 from tests.sample.patient import a_patient
@@ -123,6 +126,21 @@ def test_money(post, value, ids):
 def test_an_order_in_one_unit(post):
     walk = walked(post, f"Observation?value-quantity=gt0|{U}|g/L&_sort=value-quantity&_count=2")
     assert [each for each in walk if each[0] == "g"] == ["g4", "g1", "g2", "g3"]
+
+
+@pytest.mark.parametrize("code", ["10*1000000000", "10^99999999", "[foz_us]999999999", "10*400000000", "yg99", "10*{a}999999999", "m" * 101, "(" * 60])  # fmt: skip
+def test_a_unit_that_nobody_could_work_out_is_none(code):
+    assert unit(code) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "factor"),
+    [("10*3/uL", "1E+12"), ("/10*6", "0.000001"), ("10*-12", "1E-12"), ("%", "0.01"), ("m3", "1"), ("{cells}/uL", "1E+9")],
+)  # fmt: skip
+def test_powers_that_laboratories_write(code, factor):
+    found = unit(code)
+    assert found is not None
+    assert found.factor == Decimal(factor)
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,7 @@ def test_a_token_of_texts_knows_no_case(post):
     [
         "Observation?code=", "Observation?code=|", "Observation?code=a|b|c", "Observation?code=x,", "Observation?code:in=http://example.org/unknown", "Observation?code:below=x", "Observation?code:below=urn:s|x|y",
         "Observation?code:of-type=x", "Patient?identifier:of-type=MR|77", "Patient?identifier:of-type=|MR|77", "Patient?gender:missing=maybe", "Patient?gender:exact=male", "Patient?gender:contains=ma",
-        "Patient?gender:NOT=male", "Patient?gender:=male", "Patient?gender:not:not=male", "Observation?code:above=urn:unknown|x", "Patient?_id:not=x",
+        "Patient?gender:NOT=male", "Patient?gender:=male", "Observation?code=a\\b", "Observation?code=a\\", "Patient?gender:not:not=male", "Observation?code:above=urn:unknown|x", "Patient?_id:not=x",
     ],
 )  # fmt: skip
 def test_what_is_no_token(post, query):
