@@ -16,6 +16,13 @@ ROLES: Final[tuple[Role, ...]] = ("system", "administrator")
 
 _SCOPE: Final = re.compile(r"system/([A-Z][A-Za-z]{1,63}|\*)\.(c?r?u?d?s?)", re.ASCII)
 ACTIONS: Final = "cruds"
+CURATED_TYPES: Final = frozenset(
+    {
+        "CodeSystem", "ConceptMap", "ImplementationGuide", "NamingSystem", "SearchParameter", "StructureDefinition",
+        "ValueSet",
+    }
+)  # fmt: skip
+"""Types that decide what everybody's searches and checks mean: `*` does not let write them, a scope must name them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +37,8 @@ class Scope:
 
     def covers(self, resource_type: str, action: str) -> bool:
         """Whether this scope allows the action (one letter of `cruds`) on the type."""
+        if self.resource_type == "*" and resource_type in CURATED_TYPES and action in "cud":
+            return False
         return action in self.actions and self.resource_type in ("*", resource_type)
 
 

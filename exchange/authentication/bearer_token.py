@@ -125,11 +125,7 @@ def _granted(client: Client, text: str) -> tuple[Scope, ...]:
 def _is_allowed(client: Client, scope: Scope) -> bool:
     """Whether the registration covers every letter of a scope."""
     return all(
-        any(
-            letter in held.actions and held.resource_type in ("*", scope.resource_type)
-            for held in client.scopes
-        )
-        for letter in scope.actions
+        any(held.covers(scope.resource_type, letter) for held in client.scopes) for letter in scope.actions
     )
 
 

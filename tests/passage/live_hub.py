@@ -24,7 +24,7 @@ from exchange.settings import settings
 from exchange.store.hub import open_store, prepare_keys
 from tests.passage.world import PREFIXES, World
 from tests.sample.database import Server
-from tests.sample.requester import HOSPITAL, INSTITUTE, POST
+from tests.sample.requester import EVERY_SCOPE, HOSPITAL, INSTITUTE, POST
 
 MAX_BODY_BYTES = 2_000_000
 BODY_TIMEOUT_SECONDS = 5
@@ -45,9 +45,7 @@ class LiveHub:
     def fhir(self) -> str:
         return f"{self.url}/fhir"
 
-    def enter(
-        self, client_id: str, organization: str, scopes: str = "system/*.cruds", **more: Any
-    ) -> FhirClient:
+    def enter(self, client_id: str, organization: str, scopes: str = EVERY_SCOPE, **more: Any) -> FhirClient:
         """Register a client and give it back with its key."""
         granted = parse_scopes(scopes)
         assert granted is not None

@@ -25,7 +25,7 @@ from exchange.settings import settings
 from exchange.store.hub import open_store, prepare_keys
 from exchange.store.session import Store
 from tests.sample.database import Server
-from tests.sample.requester import HOSPITAL, INSTITUTE, POST, a_requester, an_administrator
+from tests.sample.requester import EVERY_SCOPE, HOSPITAL, INSTITUTE, POST, a_requester, an_administrator
 
 PREFIXES = {POST: "posta-", HOSPITAL: "hospital-", INSTITUTE: "instituto-"}
 EMPTIED = (
@@ -227,7 +227,7 @@ class World:
             self.spine, an_administrator("system/AuditEvent.rs system/Organization.crus")
         )
 
-    def of(self, organization: str, scopes: str = "system/*.cruds", **more: Any) -> Caller:
+    def of(self, organization: str, scopes: str = EVERY_SCOPE, **more: Any) -> Caller:
         prefix = PREFIXES.get(organization, "")
         return Caller(self.spine, a_requester(organization, scopes, id_prefix=prefix, **more))
 

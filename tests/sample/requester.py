@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from exchange.requester import Requester, parse_scopes
+from exchange.requester import CURATED_TYPES, Requester, parse_scopes
 
 POST = "ipress-00090011"
 HOSPITAL = "ipress-00090012"
 INSTITUTE = "ipress-00090013"
 
 
+EVERY_SCOPE = " ".join(["system/*.cruds", *(f"system/{each}.cud" for each in sorted(CURATED_TYPES))])
+
+
 def a_requester(
     organization: str = POST,
-    scopes: str = "system/*.cruds",
+    scopes: str = EVERY_SCOPE,
     *,
     role: str = "system",
     purpose: str = "TREAT",
