@@ -46,7 +46,19 @@ def test_a_history_in_pages_tells_each_version_once(world):
     assert walk == ["7", "6", "5", "4", "3", "2", "1"]
 
 
-@pytest.mark.parametrize("query", ["_since=yesterday", "_count=x", "_before=x", "color=1", "_at=2020-13", "_sort=_lastUpdated", "_list=1", "_page=x"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "_since=yesterday",
+        "_count=x",
+        "_before=x",
+        "color=1",
+        "_at=2020-13",
+        "_sort=_lastUpdated",
+        "_list=1",
+        "_page=x",
+    ],
+)
 def test_a_history_refuses_what_it_does_not_take(world, query):
     assert world.post.get(f"Observation/posta-o1/_history?{query}").status == 400
 
