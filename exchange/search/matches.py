@@ -10,7 +10,7 @@ population index knows, or a chain leads to records of, reads there. Any other r
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
@@ -20,9 +20,10 @@ from exchange.fhir.resource import parse as parse_resource
 from exchange.permit import Permit
 from exchange.problems import TooCostly
 from exchange.search.check import Check, check
-from exchange.search.order import NEWEST, PLACE, MemoryOrder, Order, order_of
+from exchange.search.order import NEWEST, PLACE, MemoryOrder, Order, Placed, dated, order_of
 from exchange.search.predicate import Predicate, ToSql, conjunction
 from exchange.search.resolution import Resolution
+from exchange.search.steady import CHANGED, NOW, SEEN, UNCHANGED, named, versions_then
 from exchange.search.tree import Criterion, HasInRecord, Node, Query
 from exchange.settings import settings
 from exchange.store.session import Row, Transaction
@@ -158,30 +159,46 @@ class _Plan:
 
     def in_order(self, order: Order, count: int, position: list[Any]) -> Found:
         """A page in an order that SQL gives."""
-        wanted = count + 1
-        matches: list[Version] = []
-        seen = 0
-        first = position
+        wanted, is_first, read = count + 1, not position, 0
+        is_steady = order.moves and self._type != "AuditEvent"  # an event never changes
+        placed: list[Placed] = []
+        seen = ""
+        if is_steady and position:
+            *position, seen = position
         while True:
             limit = wanted if not self._rest else max(wanted, CHUNK_ROWS)
-            rows = self._rows(order, position, limit)
-            seen += len(rows)
-            matches += rows if not self._rest else filter(self._holds, rows)
-            if len(matches) >= wanted or len(rows) < limit:
+            moved: list[Placed] = []
+            if is_steady and not position:
+                rows, seen = self._first_rows(order, limit)
+            else:
+                rows = self._rows(order, position, limit, seen)
+                moved = self._moved(lambda then: order.position(dated(then, self._type)), seen, rows)
+            read += len(rows)
+            is_last = len(rows) < limit
+            end = [] if is_last else order.position(rows[-1])
+            kept = [(order.position(each), each) for each in rows if self._holds(each)]
+            placed += order.merged(kept, moved, position, end)
+            if len(placed) >= wanted or is_last:
                 break
-            _require_affordable(seen)
-            position = order.position(rows[-1])
-        if len(matches) < wanted:
-            return Found(matches, total=None if first else len(matches))
-        page = matches[:count]
-        return Found(page, order.position(page[-1]))
+            _require_affordable(read)
+            position = end
+        page = [version for _, version in placed[:count]]
+        if len(placed) < wanted:
+            return Found(page, total=len(placed) if is_first else None)
+        return Found(page, [*placed[count - 1][0], *([seen] if is_steady else [])])
 
     def arranged(self, order: MemoryOrder, count: int, position: list[Any]) -> Found:
         """A page in the order of values that are sealed: every match is opened."""
-        keyed = [(order.key(version), version) for version in self._all()]
+        if position:
+            *position, seen = position
+        else:
+            seen = self._transaction.rows(NOW)[0][0]
+        everything = list(self._all(seen))
+        keyed = [(order.key(version), version) for version in everything]
+        keyed += self._moved(order.key, seen, everything)
         after = order.arranged(keyed, position)
         page = after[:count]
-        more = order.position(page[-1][0]) if len(after) > count else []
+        more = [*order.position(page[-1][0]), seen] if len(after) > count else []
         return Found([version for _, version in page], more, len(keyed))
 
     def count(self) -> int:
@@ -205,29 +222,56 @@ class _Plan:
         """Every match, opened. Raises: TooCostly - there are too many."""
         return [parse_resource(each.text) for each in self._all()]
 
-    def _all(self) -> Iterator[Version]:
-        order, position, seen = (NEWEST if self.is_slice else PLACE), list[Any](), 0
+    def _all(self, seen: str = "") -> Iterator[Version]:
+        order, position, read = (NEWEST if self.is_slice else PLACE), list[Any](), 0
         while True:
-            rows = self._rows(order, position, CHUNK_ROWS)
-            seen += len(rows)
-            _require_affordable(seen)
+            rows = self._rows(order, position, CHUNK_ROWS, seen)
+            read += len(rows)
+            _require_affordable(read)
             yield from (each for each in rows if self._holds(each))
             if len(rows) < CHUNK_ROWS:
                 return
             position = order.position(rows[-1])
 
-    def _rows(self, order: Order, position: list[Any], limit: int) -> list[Version]:
-        return opened(
-            self._transaction, self._fetch(order, position, limit, columns=f"{COLUMNS}, r.clinical_at")
-        )
+    def _rows(self, order: Order, position: list[Any], limit: int, seen: str) -> list[Version]:
+        """Rows after a position; of what a snapshot saw and nobody has changed since, where one is given."""
+        found = self._fetch(order, position, limit, columns=f"{COLUMNS}, r.clinical_at", seen=seen)
+        return opened(self._transaction, found)
 
-    def _fetch(self, order: Order, position: list[Any], limit: int, *, columns: str) -> list[Row]:
+    def _first_rows(self, order: Order, limit: int) -> tuple[list[Version], str]:
+        """The first rows, and the snapshot that they were read in."""
+        found = self._fetch(order, [], limit, columns=f"{COLUMNS}, r.clinical_at, {SEEN}")
+        return opened(self._transaction, [row[:-1] for row in found]), found[0][-1] if found else ""
+
+    def _moved(
+        self, place: Callable[[Version], list[Any]], seen: str, here: Sequence[Version]
+    ) -> list[Placed]:
+        """What has changed since a snapshot and matches now, each at the place that it had then."""
+        if not seen:
+            return []
+        most = settings().max_scan_rows
+        sql = self._sql(NEWEST, CHANGED, columns=f"{COLUMNS}, r.clinical_at")
+        found = self._run(sql, self._named() | named(seen) | {"limit": most + 1})
+        _require_affordable(len(found))
+        present = {each.resource_id for each in here}
+        changed = [row for row in found if row[2] not in present]
+        ids = [row[2] for row in changed]
+        then = versions_then(self._transaction, self._permit, self._type, seen, ids)
+        current = (each for each in opened(self._transaction, changed) if each.resource_id in then)
+        return [(place(then[each.resource_id]), each) for each in current if self._holds(each)]
+
+    def _fetch(
+        self, order: Order, position: list[Any], limit: int, *, columns: str, seen: str = ""
+    ) -> list[Row]:
         keys = {f"k{number}": value for number, value in enumerate(position)}
-        sql = self._sql(order, order.after if position else "true", columns=columns)
-        named = self._named() | keys | {"limit": limit}
+        after = order.after if position else "true"
+        sql = self._sql(order, f"{after} AND {UNCHANGED}" if seen else after, columns=columns)
+        keys |= named(seen) if seen else {}
+        named_all = self._named() | keys | {"limit": limit}
         if self._is_placed and order is PLACE and self._places is not None:
-            return self._by_places(sql, named, bisect_left(self._places, position[0]) if position else 0)
-        return self._run(sql, named)
+            start = bisect_left(self._places, position[0]) if position else 0
+            return self._by_places(sql, named_all, start)
+        return self._run(sql, named_all)
 
     def _run(self, sql: str, named: dict[str, Any]) -> list[Row]:
         """Run a search's SQL. Within records, and by one hash, shapes are few: their plans are kept."""

@@ -15,6 +15,8 @@ from decimal import Decimal
 from functools import cmp_to_key
 from typing import Any, Final, TypeAlias
 
+from msgspec.structs import replace
+
 from exchange.fhir.datatype import MAX_INSTANT, MIN_INSTANT, fold
 from exchange.fhir.definitions import SearchParameter
 from exchange.fhir.path import Element, compile_expression
@@ -30,23 +32,62 @@ SortKey: TypeAlias = list[Any]
 """One value for each sort parameter - None where a resource has none - and the resource's id."""
 
 
+Placed: TypeAlias = tuple[list[Any], Version]
+"""A version and its place in an order."""
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An order that SQL can give: its ORDER BY and the condition of what comes after a position."""
+    """An order that SQL can give: its ORDER BY and the condition of what comes after a position.
+
+    names   what a version is compared by; `falls` says for each whether the greatest comes first
+    """
 
     columns: str
     after: str
     names: tuple[str, ...]
+    falls: tuple[bool, ...]
 
     def position(self, version: Version) -> list[Any]:
         """Where a version stands in this order."""
         return [getattr(version, name) for name in self.names]
+
+    @property
+    def moves(self) -> bool:
+        """Whether a change can give a resource another place."""
+        return self.names[0] in ("clinical_at", "last_updated")
+
+    def compare(self, one: list[Any], other: list[Any]) -> int:
+        """Which of two positions comes first, as SQL says it: negative, 0 or positive."""
+        for falls, left, right in zip(self.falls, one, other, strict=True):
+            if left == right:
+                continue
+            if not falls and BEGINNING in (left, right):  # no date: last
+                return 1 if left == BEGINNING else -1
+            return 1 if (left > right) != falls else -1
+        return 0
+
+    def merged(
+        self, placed: list[Placed], moved: list[Placed], after: list[Any], until: list[Any]
+    ) -> list[Placed]:
+        """Versions with their places, and those of some others that lie after one position and up to another."""
+        between = [
+            each
+            for each in moved
+            if (not after or self.compare(each[0], after) > 0)
+            and (not until or self.compare(each[0], until) <= 0)
+        ]
+        if not between:
+            return placed
+        place = cmp_to_key(self.compare)
+        return sorted([*placed, *between], key=lambda each: place(each[0]))
 
 
 NEWEST: Final = Order(
     "r.clinical_at DESC, r.id",
     "r.clinical_at <= %(k0)s AND (r.clinical_at < %(k0)s OR r.id > %(k1)s)",
     ("clinical_at", "resource_id"),
+    (True, False),
 )
 # What has no date comes last, whichever way the dates go.
 OLDEST: Final = Order(
@@ -54,24 +95,30 @@ OLDEST: Final = Order(
     f"CASE WHEN %(k0)s = {BEGINNING} THEN r.clinical_at = {BEGINNING} AND r.id < %(k1)s"
     f" ELSE r.clinical_at > %(k0)s OR (r.clinical_at = %(k0)s AND r.id < %(k1)s) OR r.clinical_at = {BEGINNING} END",
     ("clinical_at", "resource_id"),
+    (False, True),
 )
 PLACE: Final = Order(
     "r.compartment, r.id",
     "r.compartment >= %(k0)s AND (r.compartment > %(k0)s OR r.id > %(k1)s)",
     ("compartment", "resource_id"),
+    (False, False),
 )
 BY_ID: Final = {
-    False: Order("r.id", "r.id > %(k0)s", ("resource_id",)),
-    True: Order("r.id DESC", "r.id < %(k0)s", ("resource_id",)),
+    False: Order("r.id", "r.id > %(k0)s", ("resource_id",), (False,)),
+    True: Order("r.id DESC", "r.id < %(k0)s", ("resource_id",), (True,)),
 }
 BY_UPDATE: Final = {
     False: Order(
-        "r.last_updated, r.id", "(r.last_updated, r.id) > (%(k0)s, %(k1)s)", ("last_updated", "resource_id")
+        "r.last_updated, r.id",
+        "(r.last_updated, r.id) > (%(k0)s, %(k1)s)",
+        ("last_updated", "resource_id"),
+        (False, False),
     ),
     True: Order(
         "r.last_updated DESC, r.id",
         "r.last_updated <= %(k0)s AND (r.last_updated < %(k0)s OR r.id > %(k1)s)",
         ("last_updated", "resource_id"),
+        (True, False),
     ),
 }
 
@@ -89,6 +136,16 @@ def order_of(query: Query, *, is_slice: bool) -> Order | None:
         if name == clinical_parameter(query.resource_type):
             return NEWEST if falls else OLDEST
     return None
+
+
+def dated(version: Version, resource_type: str) -> Version:
+    """A past version with its place in its record, which is kept of current ones alone."""
+    name = clinical_parameter(resource_type)
+    if not name:
+        return version
+    read = _value_of(known_parameters(resource_type)[name], resource_type, falls=False)
+    start = read(version, parse_resource(version.text))
+    return replace(version, clinical_at=BEGINNING if start is None else start)
 
 
 class MemoryOrder:

@@ -132,11 +132,16 @@ class Resolution:
         url, targets = settings().fhir_url, node.parameter.targets
         forms = {form for each in node.values for form in reference.wanted(each, node.name, "", targets, url)}
         blind = self._transaction.crypto.blind_index
-        patients = {blind.patient_compartment(form[8:]) for form in forms if form.startswith("Patient/")}
+        ids = sorted(form[8:] for form in forms if form.startswith("Patient/"))
+        patients = {blind.patient_compartment(each) for each in ids}
         others = [form for form in forms if not form.startswith("Patient/")]
         if not patients or not others or node.name not in reference.scoping_parameters(resource_type):
             return node
-        records, near = self._linked(patients)
+        # A hidden record must not answer for its person: that would tell that it exists, and of whom.
+        in_reach = self._places("Patient", (Criterion(known_parameters("Patient")["_id"], "", tuple(ids)),))
+        records, near = self._linked({*in_reach.values()})
+        records |= patients
+        near |= {row[0] for row in self._transaction.rows(SHARED, (sorted(patients),))}
         hashes = [blind.value(hash_text(resource_type, node.name, form)) for form in others]
         found = self._transaction.rows(IN_INDEX, (hashes,))
         return Pointing(node.parameter, frozenset(forms), records, records | near | {row[0] for row in found})

@@ -96,7 +96,7 @@ def pointing(own: str, others: list[str]) -> list[dict[str, Any]]:
 CRITERIA = {
     "Observation": (
         "subject:Patient.family=quispe", "patient.family=quispe", "patient.identifier=4000000{n}", "subject.name=quispe", "patient.gender=male", "patient.birthdate=ge1952", "patient.gender:not=male", "patient._id={p}", "patient=Patient/{p}", "patient={p},{q}",
-        "performer:Practitioner.name=rojas", "performer.name=r", "performer.name:contains=oja", "encounter.status=finished", "encounter:Encounter.class=AMB", "encounter.patient.family=quispe", "encounter.patient._id={p}", "encounter.service-provider.name=red",
+        "performer:Practitioner.name=rojas", "performer.name=r", "performer.name:contains=oja", "encounter.status=finished", "encounter:Encounter.class=AMB", "encounter.patient.family=quispe", "encounter.patient._id={p}", "encounter.subject={p}", "derived-from.subject={p},{q}", "_filter=subject eq {p} or code eq 8462-4", "encounter.service-provider.name=red",
         "encounter.location:Location.name=sala", "encounter=Encounter/{p}-e", "encounter:below=Encounter/{p}-e", "encounter:above={p}-f", "encounter:missing=true", "derived-from.code=8480-6", "derived-from:Observation.patient.family=quispe", "derived-from=Observation/{o}",
         "derived-from:Observation.encounter.status=finished", "_has:Observation:derived-from:code=8480-6", "_has:Observation:derived-from:patient.gender=female", "_has:List:item:status=current", "_has:List:item:_id={p}-l,hospital-l", "_list={p}-l", "_list=hospital-l,{q}-l",
         "value-quantity=gt{n}", "value-quantity=le15||mg", "code-value-quantity=8480-6$gt10", "component-code-value-quantity=8480-6$gt10", "status:in=http://hl7.org/fhir/ValueSet/observation-status", "status:not-in=http://hl7.org/fhir/ValueSet/observation-status",
@@ -106,12 +106,12 @@ CRITERIA = {
     ),
     "Patient": (
         "_has:Observation:patient:code=8480-6", "_has:Observation:subject:status=final", "_has:Observation:patient:value-quantity=gt{n}", "_has:Observation:patient:encounter.status=finished", "_has:Encounter:patient:_has:Observation:encounter:code=8462-4", "_has:Observation:patient:code:not=8480-6",
-        "_has:Appointment:actor:status=proposed", "_has:Appointment:patient:patient.gender=female", "_has:Appointment:actor:actor:Patient._id={p}", "_has:Condition:subject:encounter.status=finished", "_has:List:item:status=current", "_has:List:subject:_id={p}-l", "_has:Observation:patient:_id={o}",
+        "_has:Observation:subject:encounter.subject={p}", "_has:Encounter:patient:subject={p}", "_has:Appointment:actor:status=proposed", "_has:Appointment:patient:patient.gender=female", "_has:Appointment:actor:actor:Patient._id={p}", "_has:Condition:subject:encounter.status=finished", "_has:List:item:status=current", "_has:List:subject:_id={p}-l", "_has:Observation:patient:_id={o}",
         "_has:Observation:patient:_has:Observation:derived-from:status=final", "_list={p}-l", "_list=hospital-l", "_filter=family co quis or gender eq male", "_filter=not (gender eq female)", "_filter=_id ne {p}", "_text=presion", "_text=presión {n}", "_content=quispe", "organization.name=red",
         "general-practitioner.name=rojas", "general-practitioner:missing=true", "family=quispe", "name:contains=uis", "gender=http://hl7.org/fhir/administrative-gender|female", "birthdate=ap1955", "identifier:not=4000000{n}", "_id={p},{q}", "organization=Organization/hospital-n1",
     ),
     "Encounter": (
-        "patient.family=quispe", "subject=Patient/{p}", "part-of=Encounter/{p}-e", "part-of:below={p}-e", "part-of:above=Encounter/{p}-f", "part-of.status=finished", "_has:Observation:encounter:code=8480-6", "_has:Condition:encounter:_id={p}-k", "_has:Encounter:part-of:status=planned",
+        "patient.family=quispe", "subject=Patient/{p}", "subject={p}", "part-of.subject={p}", "part-of=Encounter/{p}-e", "part-of:below={p}-e", "part-of:above=Encounter/{p}-f", "part-of.status=finished", "_has:Observation:encounter:code=8480-6", "_has:Condition:encounter:_id={p}-k", "_has:Encounter:part-of:status=planned",
         "service-provider.name=red", "location.name=sala", "date=ge2026-05-{d}", "_list={p}-l", "_list=hospital-l", "status=finished", "_id={p}-e", "_filter=patient.gender eq male", "_has:Observation:encounter:patient._id={p}", "location:below=hospital-w1",
     ),
     "Condition": ("subject=Patient/{p}", "patient.family=quispe", "encounter.part-of:missing=true", "encounter.date=ge2026-05-{d}", "code:text=presion", "encounter=Encounter/{p}-e", "encounter._has:Observation:encounter:status=final", "_content=alta"),
@@ -137,12 +137,12 @@ INCLUDES = {
     "Appointment": ("_include=Appointment:actor", "_include=Appointment:patient&_revinclude:iterate=Observation:patient", "_include=*"), "List": ("_include=List:item", "_include=*", "_include=List:item:Patient&_revinclude:iterate=Observation:patient"),
     "Practitioner": ("_revinclude=Observation:performer", "_revinclude=*", "_revinclude=Patient:general-practitioner&_revinclude:iterate=Observation:subject"), "Organization": ("_revinclude=Encounter:service-provider", "_revinclude=*", "_revinclude:iterate=Location:organization&_revinclude:iterate=Encounter:location"),
 }  # fmt: skip
-OVER_TYPES = ("_id={p},{q}-e", "_list={p}-l", "_list=hospital-l", "_content=presion", "_text=presion", "_tag=urn:t|marked", "_lastUpdated=gt2020", "_id={o}", "_filter=_id ne {p}", "_has:List:item:status=current", "patient={p}", "patient.family=quispe")  # fmt: skip
+OVER_TYPES = ("_id={p},{q}-e", "_list={p}-l", "_list=hospital-l", "_content=presion", "_text=presion", "_tag=urn:t|marked", "_lastUpdated=gt2020", "_id={o}", "_filter=_id ne {p}", "_has:List:item:status=current", "patient={p}", "subject={p}", "subject:missing=false", "patient.family=quispe")  # fmt: skip
 TYPES = ("Patient,Observation", "Observation,Encounter,Condition", "Encounter,Patient,List,Appointment", "Practitioner,Observation", "Appointment,List")  # fmt: skip
 PLACES = ("Patient/{p}", "Patient/{p}", "Encounter/{p}-e", "Practitioner/" + DOCTOR, "Device/hospital-v1", "RelatedPerson/{p}")  # fmt: skip
 CONDITIONS = {
     "Patient": ("_has:Observation:patient:code=8480-6", "_has:Appointment:actor:status=proposed", "_list={p}-l", "general-practitioner.name=rojas&family=quispe", "_filter=not (family eq x)", "_text=presion"),
-    "Observation": ("patient.family=quispe", "encounter.status=finished", "subject:Patient._id={p}&code=8480-6", "derived-from.code=8480-6", "value-quantity=gt{n}", "_has:List:item:status=current"),
+    "Observation": ("subject={p}", "subject={p}&status=final", "encounter.subject={p}", "patient={p}", "patient.family=quispe", "encounter.status=finished", "subject:Patient._id={p}&code=8480-6", "derived-from.code=8480-6", "value-quantity=gt{n}", "_has:List:item:status=current"),
 }  # fmt: skip
 
 
