@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from exchange.fhir.definitions import is_subtype, shape_names
@@ -122,10 +123,8 @@ class Slicer:
         raise UndecidableError("a discriminator is of no kind that R4 knows")
 
     def _conforms(self, place: Place, item: Item, url: str) -> bool:
-        from exchange.fhir.profile_check import Place as Another  # noqa: PLC0415 - the two name each other
-
         is_resource = isinstance(item.value, dict) and "resourceType" in item.value
-        within = Another(item, place.expression, item if is_resource else place.resource, place.root)
+        within = replace(place, item=item, resource=item if is_resource else place.resource)
         answer = self._check.conforms(url, within)
         if answer is None:
             raise UndecidableError("a profile that tells slices apart is not known here")

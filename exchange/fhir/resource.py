@@ -17,7 +17,7 @@ import msgspec
 from exchange.fhir.definitions import is_resource_type
 from exchange.problems import Malformed, TooCostly
 
-MAX_BYTES: Final = 64 * 1024 * 1024
+MAX_BYTES: Final = 16 * 1024 * 1024
 MAX_DEPTH: Final = 64
 MAX_NODES: Final = 1_000_000
 MAX_NUMBER_LENGTH: Final = 400

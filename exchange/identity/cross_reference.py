@@ -13,7 +13,6 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from exchange.fhir.definitions import type_code
-from exchange.fhir.resource import parse as parse_resource
 from exchange.identity.demographics import Demographics, demographics
 from exchange.identity.linkage import RULE, judge
 from exchange.store.session import Transaction
@@ -103,7 +102,7 @@ def _judge_all(
     persons = []
     versions = opened(transaction, [row[:-1] for row in rows])
     for version, row in zip(versions, rows, strict=True):
-        verdict, reason = judge(described, demographics(parse_resource(version.text)))
+        verdict, reason = judge(described, demographics(version.parsed()))
         if verdict == "certain":
             persons.append(row[-1])
         elif verdict == "possible":

@@ -219,7 +219,7 @@ def _stamp(admitted: Admitted, now: int, requester: Requester) -> None:
 
 def is_same(new: dict[str, Any], text: bytes, requester: Requester) -> bool:
     """Whether a resource says what the stored one says, versions and instants of the hub aside."""
-    return _told(new, requester) == _told(parse(text), requester)
+    return _told(new, requester) == _told(parse(text, max_bytes=len(text)), requester)
 
 
 def _told(resource: dict[str, Any], requester: Requester) -> bytes:

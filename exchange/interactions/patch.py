@@ -114,8 +114,8 @@ def admit_patch(
     if held is None:
         raise NotFound(f"no such {key[0]}")
     # 2. The change, on a tree of its own.
-    stored = parse(held.text)
-    changed = change(parse(held.text))
+    stored = held.parsed()
+    changed = change(held.parsed())
     # 3. What a patch may not say, and what it must not leave behind.
     _require_same_identity(stored, changed)
     changed = _without_stale_narrative(stored, _within_bounds(changed))

@@ -16,7 +16,6 @@ from urllib.parse import quote, urlencode
 from exchange.fhir.compartment import compartment_parameters
 from exchange.fhir.definitions import RESOURCE_TYPES, is_resource_type, type_name
 from exchange.fhir.resource import dump
-from exchange.fhir.resource import parse as parse_resource
 from exchange.fhir.subset import subset
 from exchange.interactions.bundle_text import NOTICE, bundle, entry
 from exchange.permit import DIRECTORY_TYPES, Permit
@@ -194,4 +193,4 @@ def _part(version: Version, asked: Mapping[str, Query], first: Query) -> Version
     elements = query.elements if query is not None else ()
     if not first.summary and not elements:
         return version
-    return version.with_text(dump(subset(parse_resource(version.text), first.summary, elements)))
+    return version.with_text(dump(subset(version.parsed(), first.summary, elements)))

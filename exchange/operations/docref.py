@@ -13,7 +13,6 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-from exchange.fhir.resource import parse
 from exchange.interactions.bundle_text import NOTICE, bundle, entry, fhir_url
 from exchange.interactions.search import Search, touched
 from exchange.operations.parameters import BOOLEAN, TEXT, Given
@@ -99,7 +98,7 @@ def _newest(versions: list[Version]) -> list[Version]:
     seen: set[str] = set()
     kept = []
     for version in versions:
-        resource = parse(version.text)
+        resource = version.parsed()
         if resource.get("status") != "current":
             continue
         kind = resource.get("type", {})

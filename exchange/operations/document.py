@@ -162,7 +162,7 @@ def _document(versions: list[Version], now: int) -> dict[str, Any]:
     entries = [
         {
             "fullUrl": f"{fhir_url()}/{type_name(each.type_code)}/{each.resource_id}",
-            "resource": parse(each.text),
+            "resource": each.parsed(),
         }
         for each in versions
     ]

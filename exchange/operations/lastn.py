@@ -14,7 +14,6 @@ from itertools import groupby
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-from exchange.fhir.resource import parse
 from exchange.fhir.structure import structural_issues
 from exchange.interactions.admission import parse_body
 from exchange.interactions.bundle_text import NOTICE, bundle, entry, fhir_url
@@ -109,7 +108,7 @@ def _posted(request: Request) -> list[tuple[str, str]]:
 
 def _newest(versions: Sequence[Version], most: int) -> list[Version]:
     """The first so many of each group, and those as new as the last of them. The versions stand newest first."""
-    groups = _groups([_names(parse(each.text).get("code")) for each in versions])
+    groups = _groups([_names(each.parsed().get("code")) for each in versions])
     kept: list[int] = []
     by_group: dict[int, list[int]] = {}
     for place, group in enumerate(groups):

@@ -75,7 +75,7 @@ class Meta:
             raise TooCostly("there are too many resources of this type to look through", "http.url")
         used: dict[str, Any] = {}
         for version in opened(transaction, rows):
-            used = _added(used, _labels(parse(version.text).get("meta", {})))
+            used = _added(used, _labels(version.parsed().get("meta", {})))
         return {name: sorted(values, key=str) for name, values in used.items()}
 
 
@@ -108,7 +108,7 @@ class ChangeMeta:
         held = read_current(transaction, permit, *key)
         if held is None or held.is_deleted:
             raise Gone(f"this {key[0]} was deleted")
-        resource = parse(held.text)
+        resource = held.parsed()
         meta = resource["meta"]
         change = _added if self.request.operation == "meta-add" else _without
         kept = {name: value for name, value in meta.items() if name not in _SETS}

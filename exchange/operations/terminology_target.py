@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from exchange.fhir.resource import parse
 from exchange.fhir.validate import check
 from exchange.permit import Permit
 from exchange.problems import Malformed, NotFound
@@ -62,7 +61,7 @@ def stored(transaction: Transaction, permit: Permit, resource_type: str, resourc
     version = read_current(transaction, permit, resource_type, resource_id)
     if version is None or version.is_deleted or not permit.reads(resource_type):
         raise NotFound(f"no such {resource_type}")
-    return parse(version.text)
+    return version.parsed()
 
 
 def valid(posted: dict[str, Any], resource_type: str) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from typing import Any, Final
 
 from exchange.fhir.definitions import SearchParameter, type_name
 from exchange.fhir.path import compile_expression
-from exchange.fhir.resource import parse
 from exchange.search.index import hashed_forms
 from exchange.search.population import is_population_form
 from exchange.store.session import Transaction
@@ -79,7 +78,7 @@ def _fill(transaction: Transaction, code: int, parameter: SearchParameter, done:
     versions = opened(transaction, transaction.rows(ROWS, {"type": code, "done": done, "limit": BATCH_ROWS}))
     entries: set[tuple[int, int]] = set()
     for each in versions:
-        elements = select(parse(each.text)) if not each.is_deleted else []
+        elements = select(each.parsed()) if not each.is_deleted else []
         hashed = hashed_forms(resource_type, parameter, elements, (), blind)
         if not hashed:
             continue

@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from exchange.fhir.definitions import type_code, type_name
 from exchange.fhir.path import compile_expression
-from exchange.fhir.resource import parse as parse_resource
 from exchange.permit import Permit
 from exchange.problems import Unavailable
 from exchange.search import reference
@@ -102,7 +101,7 @@ def _forward(
     for start in starts:
         if type_name(start.type_code) != include.source:
             continue
-        resource = parse_resource(start.text)
+        resource = start.parsed()
         for parameter, expression in expressions:
             for fhir_type, value in expression(resource):
                 for form in _local_forms(fhir_type, value, url):

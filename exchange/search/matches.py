@@ -16,7 +16,6 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from exchange.fhir.definitions import type_code
-from exchange.fhir.resource import parse as parse_resource
 from exchange.permit import Permit
 from exchange.problems import TooCostly
 from exchange.search.check import Check, check
@@ -220,7 +219,7 @@ class _Plan:
 
     def resources(self) -> list[dict[str, Any]]:
         """Every match, opened. Raises: TooCostly - there are too many."""
-        return [parse_resource(each.text) for each in self._all()]
+        return [each.parsed() for each in self._all()]
 
     def _all(self, seen: str = "") -> Iterator[Version]:
         order, position, read = (NEWEST if self.is_slice else PLACE), list[Any](), 0
@@ -319,7 +318,7 @@ class _Plan:
     def _holds(self, version: Version) -> bool:
         if not self._rest:
             return True
-        resource = parse_resource(version.text)
+        resource = version.parsed()
         return all(each(resource, version.last_updated) for each in self._rest)
 
     # What inner searches are asked, under the same permit.

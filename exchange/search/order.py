@@ -20,7 +20,6 @@ from msgspec.structs import replace
 from exchange.fhir.datatype import MAX_INSTANT, MIN_INSTANT, fold
 from exchange.fhir.definitions import SearchParameter
 from exchange.fhir.path import Element, compile_expression
-from exchange.fhir.resource import parse as parse_resource
 from exchange.search import date, number, quantity, string, token
 from exchange.search.parameter import known_parameters
 from exchange.search.population import clinical_parameter
@@ -144,7 +143,7 @@ def dated(version: Version, resource_type: str) -> Version:
     if not name:
         return version
     read = _value_of(known_parameters(resource_type)[name], resource_type, falls=False)
-    start = read(version, parse_resource(version.text))
+    start = read(version, version.parsed())
     return replace(version, clinical_at=BEGINNING if start is None else start)
 
 
@@ -159,7 +158,7 @@ class MemoryOrder:
 
     def key(self, version: Version) -> SortKey:
         """What a version sorts by."""
-        resource = parse_resource(version.text)
+        resource = version.parsed()
         return [*(value(version, resource) for value in self._values), version.resource_id]
 
     def arranged(self, keyed: list[tuple[SortKey, Version]], after: SortKey) -> list[tuple[SortKey, Version]]:

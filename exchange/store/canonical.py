@@ -15,7 +15,6 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from exchange.fhir.definitions import type_code, type_name
-from exchange.fhir.resource import parse
 from exchange.request import Written
 from exchange.store.session import Store, Transaction
 from exchange.store.versions import COLUMNS, Version, opened
@@ -109,7 +108,7 @@ def find_canonical(transaction: Transaction, resource_type: str, canonical: str)
 def all_of_type(transaction: Transaction, resource_type: str, limit: int) -> list[dict[str, Any]]:
     """The newest conformance resources of a type, up to a limit."""
     rows = transaction.rows(BY_TYPE, {"type": type_code(resource_type), "limit": limit})
-    return [parse(each.text) for each in opened(transaction, rows)]
+    return [each.parsed() for each in opened(transaction, rows)]
 
 
 def texts_of(transaction: Transaction, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], bytes]:
@@ -130,7 +129,7 @@ def _newest(
 
 
 def _resource(version: Version) -> dict[str, Any]:
-    return parse(version.text)
+    return version.parsed()
 
 
 def _version_order(version: str) -> list[tuple[int, int, str]]:

@@ -10,12 +10,13 @@ import io
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import permutations
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from exchange.crypto.envelope import associated_data, open_sealed, seal
 from exchange.fhir.definitions import type_code
+from exchange.fhir.resource import parse
 from exchange.permit import Permit
 from exchange.store.data_keys import key_place
 from exchange.store.session import Transaction
@@ -42,6 +43,10 @@ class Version(msgspec.Struct, frozen=True):
     def compartments(self) -> tuple[int, ...]:
         """Every patient's record that it lies in."""
         return (self.compartment, *self.members)
+
+    def parsed(self) -> dict[str, Any]:
+        """The resource. It was bounded when it was stored: reading it back is never refused for its size."""
+        return parse(self.text, max_bytes=len(self.text))
 
     def with_text(self, text: bytes) -> Version:
         """The same version with another text: a part of it."""

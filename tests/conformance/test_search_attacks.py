@@ -7,13 +7,14 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 
+from tests.passage.live_hub import live_hub
 from tests.passage.world import entry, patient_of
 from tests.sample.observation import an_observation
 from tests.sample.requester import POST
 
 U = "http://unitsofmeasure.org"
 MOST_SECONDS = 8
-MOST_BYTES = 12_000_000  # the hub of these tests may hold the official examples, too
+MOST_BYTES = 3_000_000
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
@@ -23,6 +24,13 @@ def _unit(name: str, code: str) -> dict:
 
 def _part(name: str, whole: str) -> dict:
     return {"resourceType": "Organization", "id": f"posta-{name}", "name": name, "partOf": {"reference": f"Organization/posta-{whole}"}}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def live(server):
+    """A hub of these tests' own: how much an answer holds shall not depend on what others have stored."""
+    with live_hub(server) as hub:
+        yield hub
 
 
 @pytest.fixture(scope="module")

@@ -355,6 +355,11 @@ def seal_all(world) -> None:
             )
             if cursor.fetchone()[0]:
                 world.spine.seal_audit_log()
+                cursor.execute(
+                    "SELECT count(*) FROM audit_event e WHERE NOT EXISTS"
+                    " (SELECT 1 FROM audit_leaf l WHERE l.id = e.id AND l.compartment = e.compartment)"
+                )
+                assert cursor.fetchone()[0] == 0
                 return
         assert time.monotonic() < deadline
         time.sleep(0.02)
