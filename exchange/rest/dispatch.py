@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, TypeAlias
 
 from fastapi import FastAPI
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
@@ -66,6 +66,8 @@ class Application(FastAPI):
         request = Request(scope, receive)
         try:
             response = await endpoint(request)
+        except ClientDisconnect:  # the caller went away while sending: there is nobody to answer
+            return
         except Exception as defect:  # noqa: BLE001 - nothing of it may reach the caller
             response = self.on_defect(request, defect)
         await response(scope, receive, send)
