@@ -9,10 +9,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
-Role = Literal["system", "administrator"]
-ROLES: Final[tuple[Role, ...]] = ("system", "administrator")
+Role = Literal[
+    "system", "clinician", "privacy-officer", "administrator", "auditor", "patient", "operator"
+]
+ROLES: Final[tuple[Role, ...]] = get_args(Role)
+"""system: a facility's software. clinician: a person who treats, at a facility. privacy-officer: a facility's own events
+and emergency cases. administrator: the region's directory, registrations and events. auditor: events alone. patient: the
+own record. operator: keeps the hub running, sees neither charts nor events.
+"""
 
 _SCOPE: Final = re.compile(r"system/([A-Z][A-Za-z]{1,63}|\*)\.(c?r?u?d?s?)", re.ASCII)
 ACTIONS: Final = "cruds"
@@ -63,9 +69,32 @@ def custodian_key(organization_id: str) -> int:
     return int.from_bytes(blake2b(organization_id.encode(), digest_size=8).digest(), "big", signed=True)
 
 
+def actor_key(reference: str) -> int:
+    """The number under which consent rules name an actor: an organisation's is its custodian key."""
+    return custodian_key(reference.removeprefix("Organization/"))
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """The person for whom a system asks, as the assertion's B2B claims or a sign-in told.
+
+    id         the person's account, unique within the organisation
+    role       the functional role at the organisation, a code of the regional policy, such as `physician`
+    reference  `Practitioner/[id]`, `Patient/[id]` or `RelatedPerson/[id]`, where the person has one here
+    """
+
+    id: str
+    name: str = ""
+    role: str = ""
+    reference: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Requester:
-    """The authenticated asker of one request."""
+    """The authenticated asker of one request.
+
+    within  the organisations that the facility belongs to, nearest first, as its registration tells them
+    """
 
     client_id: str
     client_name: str
@@ -75,11 +104,23 @@ class Requester:
     purpose_of_use: str
     id_prefix: str
     token_id: str
+    within: tuple[str, ...] = ()
+    user: User | None = None
 
     @property
     def custodian(self) -> int:
         """The key of the requester's facility: what it writes is kept under it."""
         return custodian_key(self.organization_id)
+
+    @property
+    def actors(self) -> tuple[int, ...]:
+        """Everything that a consent may name to mean this requester: see `actor_key`."""
+        named = [f"Organization/{each}" for each in (self.organization_id, *self.within)]
+        named.append(f"Device/{self.client_id}")
+        if self.user is not None:
+            named += [self.user.reference] if self.user.reference else []
+            named += [f"role/{self.user.role}"] if self.user.role else []
+        return tuple(actor_key(each) for each in named)
 
     def may(self, resource_type: str, action: str) -> bool:
         """Whether the token's scopes allow the action (one letter of `cruds`) on the type."""
