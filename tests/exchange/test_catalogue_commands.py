@@ -10,13 +10,14 @@ import pytest
 from typer.testing import CliRunner
 
 from exchange import cli
+from exchange.commands import terminology
 from exchange.hub import Hub
 from exchange.perform import Spine
 
 
 @pytest.fixture
 def run(store, monkeypatch):
-    monkeypatch.setattr(cli, "_hub", lambda: Hub(store, Spine(store)))
+    monkeypatch.setattr(terminology, "opened_hub", lambda: Hub(store, Spine(store)))
     return lambda *words: CliRunner().invoke(cli.app, [str(each) for each in words])
 
 

@@ -1,0 +1,1 @@
+"""The commands of `exchange`, one file a room; cli mounts them."""
