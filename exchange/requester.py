@@ -9,19 +9,29 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Final, Literal, get_args
+from typing import Final, Literal, cast, get_args
 
-Role = Literal[
-    "system", "clinician", "privacy-officer", "administrator", "auditor", "patient", "operator"
-]
+Role = Literal["system", "clinician", "privacy-officer", "administrator", "auditor", "patient", "operator"]
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
 """system: a facility's software. clinician: a person who treats, at a facility. privacy-officer: a facility's own events
 and emergency cases. administrator: the region's directory, registrations and events. auditor: events alone. patient: the
 own record. operator: keeps the hub running, sees neither charts nor events.
 """
 
-_SCOPE: Final = re.compile(r"system/([A-Z][A-Za-z]{1,63}|\*)\.(c?r?u?d?s?)", re.ASCII)
+Context = Literal["system", "user", "patient"]
+"""What a scope is about: whatever the client may reach, what the person who uses it may, or that person's own record."""
+CONTEXTS: Final[dict[Context, frozenset[Role]]] = {
+    "system": frozenset(ROLES) - {"patient"},
+    "user": frozenset({"clinician", "privacy-officer", "administrator", "auditor"}),
+    "patient": frozenset({"patient"}),
+}
+"""Which roles a token of each context may have."""
+PERSONAL_ROLES: Final[frozenset[Role]] = frozenset({"clinician", "privacy-officer", "patient"})
+"""Roles that only a person has: a token with one of them names its user."""
+
+_SCOPE: Final = re.compile(r"(system|user|patient)/([A-Z][A-Za-z]{1,63}|\*)\.(c?r?u?d?s?)", re.ASCII)
 ACTIONS: Final = "cruds"
+MAX_SCOPE_LETTERS: Final = 8_000
 CURATED_TYPES: Final = frozenset(
     {
         "CodeSystem", "ConceptMap", "ImplementationGuide", "NamingSystem", "SearchParameter", "StructureDefinition",
@@ -33,13 +43,14 @@ CURATED_TYPES: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """One SMART v2 scope of a backend service: a resource type or `*`, and letters out of `cruds`."""
+    """One SMART v2 scope: a resource type or `*`, letters out of `cruds`, and whose reach it is about."""
 
     resource_type: str
     actions: str
+    context: Context = "system"
 
     def __str__(self) -> str:
-        return f"system/{self.resource_type}.{self.actions}"
+        return f"{self.context}/{self.resource_type}.{self.actions}"
 
     def covers(self, resource_type: str, action: str) -> bool:
         """Whether this scope allows the action (one letter of `cruds`) on the type."""
@@ -51,15 +62,24 @@ class Scope:
 def parse_scope(text: str) -> Scope | None:
     """One scope, or None when the text is not exactly SMART v2's form (letters in order, none twice)."""
     match = _SCOPE.fullmatch(text)
-    if match is None or not match.group(2):
+    if match is None or not match.group(3):
         return None
-    return Scope(match.group(1), match.group(2))
+    context = cast("Context", match.group(1))
+    return Scope(match.group(2), match.group(3), context)
 
 
 def parse_scopes(text: str) -> tuple[Scope, ...] | None:
-    """A space-separated list of scopes, or None when any of them is malformed or stands twice."""
+    """A token's scopes, or None when any is malformed or stands twice, or when they are of several contexts."""
+    scopes = parse_registered_scopes(text)
+    return scopes if scopes and len({scope.context for scope in scopes}) == 1 else None
+
+
+def parse_registered_scopes(text: str) -> tuple[Scope, ...] | None:
+    """A registration's scopes, of any contexts, or None when any of them is malformed or stands twice."""
+    if len(text) > MAX_SCOPE_LETTERS:
+        return None
     scopes = [parse_scope(part) for part in text.split(" ")]
-    if not scopes or None in scopes or len(set(scopes)) != len(scopes):
+    if None in scopes or len(set(scopes)) != len(scopes):
         return None
     return tuple(scope for scope in scopes if scope is not None)
 
@@ -121,6 +141,11 @@ class Requester:
             named += [self.user.reference] if self.user.reference else []
             named += [f"role/{self.user.role}"] if self.user.role else []
         return tuple(actor_key(each) for each in named)
+
+    @property
+    def context(self) -> Context:
+        """Whose reach the token's scopes are about; a token has one context."""
+        return self.scopes[0].context if self.scopes else "system"
 
     def may(self, resource_type: str, action: str) -> bool:
         """Whether the token's scopes allow the action (one letter of `cruds`) on the type."""

@@ -116,7 +116,7 @@ def _requester(client: Client, scopes: tuple[Scope, ...], purpose: str, token_id
 def _granted(client: Client, text: str) -> tuple[Scope, ...]:
     scopes = parse_scopes(text)
     if scopes is None:
-        raise InvalidScope("a scope is system/[type].[cruds], letters in order, once each")
+        raise InvalidScope("a scope is system/[type].[cruds], letters in order, once each, of one context")
     if not all(_is_allowed(client, scope) for scope in scopes):
         raise InvalidScope("the client is not registered for a scope that it asks for")
     return scopes
@@ -125,7 +125,11 @@ def _granted(client: Client, text: str) -> tuple[Scope, ...]:
 def _is_allowed(client: Client, scope: Scope) -> bool:
     """Whether the registration covers every letter of a scope."""
     return all(
-        any(held.covers(scope.resource_type, letter) for held in client.scopes) for letter in scope.actions
+        any(
+            held.context == scope.context and held.covers(scope.resource_type, letter)
+            for held in client.scopes
+        )
+        for letter in scope.actions
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from exchange.problems import Invalid
-from exchange.requester import ROLES, Role, Scope, parse_scopes
+from exchange.requester import ROLES, Role, Scope, parse_registered_scopes
 from exchange.store.session import Transaction
 
 _CLIENT_ID: Final = re.compile(r"[a-z0-9][a-z0-9.\-]{1,62}", re.ASCII)
@@ -98,7 +98,7 @@ def set_active(transaction: Transaction, client_id: str, *, is_active: bool) -> 
 
 
 def _client(row: tuple[Any, ...]) -> Client:
-    scopes = parse_scopes(row[4])
+    scopes = parse_registered_scopes(row[4])
     if scopes is None:
         raise Invalid("a stored registration has malformed scopes", "scopes")
     return Client(row[0], row[1], row[2], row[3], scopes, tuple(row[5]), row[6], row[7], row[8])

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from exchange.authentication import registration
 from exchange.commands.opened import opened_hub, out
-from exchange.requester import ROLES, parse_scopes
+from exchange.requester import ROLES, parse_registered_scopes
 
 app: Final = typer.Typer(help="Register, list and suspend the systems that may ask.", no_args_is_help=True)
 
@@ -35,7 +35,7 @@ def register_client(
     purposes: Annotated[str, typer.Option(help="v3 ActReason codes, the default one first.")] = "TREAT",
 ) -> None:
     """Register a system, or change its registration."""
-    parsed = parse_scopes(scopes)
+    parsed = parse_registered_scopes(scopes)
     if parsed is None or role not in ROLES:
         out.print("A scope is system/[type].[cruds], letters in order; a role is one of: " + ", ".join(ROLES))
         raise typer.Exit(2)
