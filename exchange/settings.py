@@ -63,6 +63,15 @@ class Settings(BaseSettings):
         5, ge=0, le=5, description="How long a suspended client may go unnoticed."
     )
 
+    openid_issuer: str | None = Field(
+        None,
+        description="OpenID Connect provider at which people sign in. Empty: nobody can; in demo mode, the hub's own.",
+    )
+    openid_client_id: str = Field("chasqui", description="What the hub is called at the provider.")
+    openid_client_secret_file: Path | None = Field(
+        None, description="The hub's secret at the provider, readable by its owner only. Empty: PKCE alone."
+    )
+
     checkpoint_seconds: int = Field(
         10, ge=1, le=60, description="Longest time between two audit checkpoints."
     )
@@ -83,6 +92,16 @@ class Settings(BaseSettings):
     def fhir_url(self) -> str:
         """The FHIR base: what relative references are relative to."""
         return f"{self.base_url}/fhir"
+
+    @property
+    def has_own_provider(self) -> bool:
+        """Whether the demonstration's own OpenID Connect provider is the one in use."""
+        return self.mode == "demo" and not self.openid_issuer
+
+    @property
+    def openid_issuer_url(self) -> str:
+        """The issuer at which people sign in; empty where nobody can."""
+        return f"{self.base_url}/provider" if self.has_own_provider else (self.openid_issuer or "")
 
 
 @lru_cache(maxsize=1)
