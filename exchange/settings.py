@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -72,11 +72,52 @@ class Settings(BaseSettings):
         None, description="The hub's secret at the provider, readable by its owner only. Empty: PKCE alone."
     )
 
+    dangerously_fetch_client_keys_from_this_machine: bool = Field(
+        False,
+        description="Demonstrations alone: fetch the keys of clients by http from loopback, and from nowhere else. "
+        "Whoever registers a client then makes the hub ask services of its own machine.",
+    )
+    requests_per_minute: int = Field(
+        60_000, ge=0, description="Requests of one client without a user a minute; 0: no limit."
+    )
+    user_requests_per_minute: int = Field(
+        1_200, ge=0, description="Requests of one user a minute; 0: no limit."
+    )
+    token_requests_per_minute: int = Field(
+        3_000, ge=0, description="Requests for a token from one address a minute; 0: no limit."
+    )
+    client_tokens_per_minute: int = Field(
+        600, ge=0, description="Tokens of one client or user a minute; 0: no limit."
+    )
+    distinct_values_per_hour: int = Field(
+        2_000,
+        ge=0,
+        description="Different identifiers and demographic values that one client without a user may search for "
+        "an hour; 0: no limit.",
+    )
+    user_distinct_values_per_hour: int = Field(
+        120,
+        ge=0,
+        description="Different identifiers and demographic values that one user may search for an hour; 0: no limit.",
+    )
+    refusals_per_minute: int = Field(
+        120,
+        ge=1,
+        description="Refusals of callers that nobody knows, or that ask too often, that each process writes to the audit "
+        "log one by one a minute; the rest are one event with their number.",
+    )
+
     checkpoint_seconds: int = Field(
         10, ge=1, le=60, description="Longest time between two audit checkpoints."
     )
     audit_origin: str = Field("chasqui.hub/audit", description="Origin line of the audit log's checkpoints.")
     zone_name: str = Field("America/Lima", description="Zone of dates that carry none.")
+
+    @model_validator(mode="after")
+    def _dangers_stay_in_demonstrations(self) -> Self:
+        if self.dangerously_fetch_client_keys_from_this_machine and self.mode != "demo":
+            raise ValueError("keys of clients are fetched from this machine in a demonstration alone")
+        return self
 
     @property
     def zone(self) -> ZoneInfo:
