@@ -111,6 +111,9 @@ class Settings(BaseSettings):
         10, ge=1, le=60, description="Longest time between two audit checkpoints."
     )
     audit_origin: str = Field("chasqui.hub/audit", description="Origin line of the audit log's checkpoints.")
+    policy_file: Path | None = Field(
+        None, description="The regional policy, a TOML file. Empty: the one that comes with the program."
+    )
     zone_name: str = Field("America/Lima", description="Zone of dates that carry none.")
 
     @model_validator(mode="after")

@@ -1,0 +1,1 @@
+"""The region's policy and the labels that follow from it."""
