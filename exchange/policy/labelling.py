@@ -9,21 +9,21 @@ Rows are read without a Permit here: nothing of them leaves but a label, which o
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from exchange.fhir.datatype import parse_reference
 from exchange.fhir.definitions import type_code
 from exchange.policy.determination import determinations, determined, encounters_of
-from exchange.policy.facets import facets, hashed
+from exchange.policy.facets import facets, hashed, joined
 from exchange.policy.regional_policy import RegionalPolicy
 from exchange.policy.sensitivity import Label, Linked, label, told_label
 from exchange.problems import KeyDestroyed, SealBroken
 from exchange.search.reference import local
 from exchange.settings import settings
 from exchange.store.session import Transaction
-from exchange.store.versions import COLUMNS, array_text, opened, refacet
+from exchange.store.versions import COLUMNS, Version, array_text, opened, refacet
 
 LOG: Final = logging.getLogger("exchange.policy")
 BATCH_ROWS: Final = 500
@@ -38,8 +38,16 @@ OF_EPISODE: Final = f"""
 SELECT {COLUMNS}, r.custodian FROM resource r
 WHERE (r.compartment = %(compartment)s OR (r.compartment IN (
     SELECT s.compartment FROM shared_record s WHERE s.member = %(compartment)s) AND %(compartment)s = ANY(r.members)))
-AND (r.facets && %(facets)s::integer[] OR r.facets IS NULL) AND NOT r.is_deleted AND (r.id, r.type) > (%(id)s, %(type)s)
+AND (r.facets && %(facets)s::integer[] OR r.facets IS NULL) AND (r.id, r.type) > (%(id)s, %(type)s)
 ORDER BY r.id, r.type LIMIT %(limit)s FOR UPDATE"""  # noqa: S608 - constants only
+
+
+PAST: Final = f"""
+SELECT {COLUMNS} FROM unnest(%(compartments)s::bigint[], %(types)s::smallint[], %(ids)s::text[])
+  AS asked(compartment, type, id)
+JOIN resource_history r ON r.id = asked.id AND r.type = asked.type AND r.compartment = asked.compartment
+WHERE NOT r.is_deleted AND (r.id, r.type, r.version_id) > (%(id)s, %(type)s, %(version)s)
+ORDER BY r.id, r.type, r.version_id LIMIT %(limit)s"""  # noqa: S608 - constants only
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +79,7 @@ def labels(
         automatic = label(each.resource, policy, linked_in(transaction, each.custodian, at_hand or {}))
         if encounters and found:
             told = told_label(each.resource, policy)
-            automatic = determined(
-                automatic, told, encounters, each.compartments, found, each.last_updated
-            )
+            automatic = determined(automatic, told, encounters, each.compartments, found, each.last_updated)
         made.append(automatic)
     return made
 
@@ -130,15 +136,40 @@ def relabel_rows(transaction: Transaction, rows: list[tuple[Any, ...]], policy: 
 
 
 def _relabel(transaction: Transaction, rows: list[tuple[Any, ...]], policy: RegionalPolicy) -> None:
-    versions = opened(transaction, [row[:-1] for row in rows])
-    kept = [(each, row[-1]) for each, row in zip(versions, rows, strict=True) if not each.is_deleted]
-    subjects = [
-        Row(each.parsed(), each.compartments, each.last_updated, custodian) for each, custodian in kept
-    ]
-    made = labels(transaction, subjects, policy)
+    """All versions of a resource share what any of them says, as admission has it; who is nobody's patient has none."""
+    shared: dict[tuple[int, str], list[int]] = {(row[1], row[2]): [] for row in rows}
+    places = {(row[1], row[2]): ((row[0], *(row[7] or ())), row[-1]) for row in rows if row[0] > 0}
     blind = transaction.crypto.blind_index
-    found = []
-    for (version, _), subject, each in zip(kept, subjects, made, strict=True):
-        new = facets(subject.resource, each, subject.compartments, blind)
-        found.append((version.compartment, version.type_code, version.resource_id, new))
-    refacet(transaction, found)
+    for batch in _versions(transaction, rows):
+        told = [
+            each for each in batch if (each.type_code, each.resource_id) in places and not each.is_deleted
+        ]
+        subjects = []
+        for each in told:
+            compartments, custodian = places[each.type_code, each.resource_id]
+            subjects.append(Row(each.parsed(), compartments, each.last_updated, custodian))
+        for version, subject, found in zip(
+            told, subjects, labels(transaction, subjects, policy), strict=True
+        ):
+            key = (version.type_code, version.resource_id)
+            new = facets(subject.resource, found, subject.compartments, blind)
+            shared[key] = joined(new, shared[key], version.compartment, blind)
+    refacet(transaction, [(row[0], row[1], row[2], shared[row[1], row[2]]) for row in rows])
+
+
+def _versions(transaction: Transaction, rows: list[tuple[Any, ...]]) -> Iterator[list[Version]]:
+    """The current versions of rows, then the past ones, some at a time."""
+    yield opened(transaction, [row[:-1] for row in rows])
+    asked: dict[str, Any] = {
+        "compartments": array_text(row[0] for row in rows),
+        "types": array_text(row[1] for row in rows),
+        "ids": [row[2] for row in rows],
+        "id": "", "type": 0, "version": 0, "limit": BATCH_ROWS,
+    }  # fmt: skip
+    while True:
+        past = transaction.rows(PAST, asked)
+        if past:
+            yield opened(transaction, past)
+        if len(past) < BATCH_ROWS:
+            return
+        asked |= {"type": past[-1][1], "id": past[-1][2], "version": past[-1][3]}

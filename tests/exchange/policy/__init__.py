@@ -1,0 +1,1 @@
+"""The regional policy, and the labels that follow from it."""
