@@ -80,6 +80,16 @@ class Unauthenticated(Problem):
     code = "login"
 
 
+class Throttled(Problem):
+    """The caller asks more often, or for more people, than it may (429)."""
+
+    code = "throttled"
+
+    def __init__(self, diagnostics: str, retry_after_seconds: int) -> None:
+        super().__init__(diagnostics)
+        self.retry_after_seconds = retry_after_seconds
+
+
 class Denied(Problem):
     """The requester may not do this (403). `reason` goes to the audit log and never to the caller."""
 

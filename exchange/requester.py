@@ -114,6 +114,7 @@ class Requester:
     """The authenticated asker of one request.
 
     within  the organisations that the facility belongs to, nearest first, as its registration tells them
+    requests_per_minute  the registration's own limit; None: as the settings say
     """
 
     client_id: str
@@ -126,6 +127,7 @@ class Requester:
     token_id: str
     within: tuple[str, ...] = ()
     user: User | None = None
+    requests_per_minute: int | None = None
 
     @property
     def custodian(self) -> int:
@@ -146,6 +148,11 @@ class Requester:
     def context(self) -> Context:
         """Whose reach the token's scopes are about; a token has one context."""
         return self.scopes[0].context if self.scopes else "system"
+
+    @property
+    def sees_charts(self) -> bool:
+        """Whether the role is one that treats, or the patient's own."""
+        return self.role in ("system", "clinician", "patient")
 
     def may(self, resource_type: str, action: str) -> bool:
         """Whether the token's scopes allow the action (one letter of `cruds`) on the type."""

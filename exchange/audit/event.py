@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from exchange.problems import Denied, Problem
 from exchange.request import Request, Touched
-from exchange.requester import Requester
+from exchange.requester import Requester, User
 
 _EVENT_TYPE: Final = "http://terminology.hl7.org/CodeSystem/audit-event-type"
 _RESTFUL: Final = "http://hl7.org/fhir/restful-interaction"
@@ -21,6 +21,9 @@ _OBJECT_TYPE: Final = "http://terminology.hl7.org/CodeSystem/audit-entity-type"
 _OBJECT_ROLE: Final = "http://terminology.hl7.org/CodeSystem/object-role"
 _BALP_ENTITY: Final = "https://profiles.ihe.net/ITI/BALP/CodeSystem/BasicAuditEntityType"
 _ACT_REASON: Final = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
+_PARTICIPATION: Final = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
+_USER_AGENT: Final = "https://profiles.ihe.net/ITI/BALP/CodeSystem/UserAgentTypes"
+_FUNCTIONAL_ROLE: Final = "urn:chasqui:functional-role"
 _PROFILE: Final = "https://profiles.ihe.net/ITI/BALP/StructureDefinition/IHE.BasicAudit."
 
 _ACTIONS: Final = {
@@ -122,11 +125,39 @@ def _agents(requester: Requester | None) -> list[dict[str, Any]]:
             "identifier": {"system": "urn:chasqui:client", "value": requester.client_id},
             "display": requester.client_name,
         },
+        "requestor": requester.user is None,
+        "policy": [f"urn:chasqui:token:{requester.token_id}"],
+        "purposeOfUse": [_coding(_ACT_REASON, requester.purpose_of_use)],
+    }
+    people = [] if requester.user is None else [_user_agent(requester, requester.user)]
+    return [client, server, *people]
+
+
+def _user_agent(requester: Requester, user: User) -> dict[str, Any]:
+    """The person for whom the client asks: who initiated the act."""
+    who: dict[str, Any] = {
+        "identifier": {"system": f"urn:chasqui:user:{requester.organization_id}", "value": user.id},
+        "display": user.name or user.id,
+    }
+    agent: dict[str, Any] = {
+        "type": {
+            "coding": [
+                {"system": _USER_AGENT, "code": "UserOauthAgent", "display": "User OAuth Agent participant"},
+                {"system": _PARTICIPATION, "code": "IRCP", "display": "information recipient"},
+            ]
+        },
+        "role": [_coding("urn:chasqui:role", requester.role)],
+        "who": {"reference": user.reference} | who if user.reference else who,
+        "altId": user.id,
         "requestor": True,
         "policy": [f"urn:chasqui:token:{requester.token_id}"],
         "purposeOfUse": [_coding(_ACT_REASON, requester.purpose_of_use)],
     }
-    return [client, server]
+    if user.name:
+        agent["name"] = user.name
+    if user.role:
+        agent["role"].append(_coding(_FUNCTIONAL_ROLE, user.role))
+    return agent
 
 
 def _entities(request: Request, touched: Touched | None, patient_id: str) -> list[dict[str, Any]]:

@@ -26,6 +26,7 @@ STATUS: Final[dict[type[Problem], int]] = {
     problems.WrongMethod: 405,
     problems.TooCostly: 413,
     problems.Unauthenticated: 401,
+    problems.Throttled: 429,
     problems.Denied: 403,
     problems.NotFound: 404,
     problems.Gone: 410,
@@ -83,6 +84,8 @@ def problem_response(problem: Problem, wanted: Format = JSON) -> Response:
         headers["WWW-Authenticate"] = 'Bearer realm="chasqui"'
     if status == 503:  # noqa: PLR2004
         headers["Retry-After"] = RETRY_AFTER_SECONDS
+    if isinstance(problem, problems.Throttled):
+        headers["Retry-After"] = str(problem.retry_after_seconds)
     if isinstance(problem, problems.WrongMethod):
         headers["Allow"] = "POST"
     if status == 408:  # noqa: PLR2004
