@@ -137,6 +137,7 @@ def relabel_rows(transaction: Transaction, rows: list[tuple[Any, ...]], policy: 
 
 def _relabel(transaction: Transaction, rows: list[tuple[Any, ...]], policy: RegionalPolicy) -> None:
     """All versions of a resource share what any of them says, as admission has it; who is nobody's patient has none."""
+    beyond: set[tuple[int, str]] = set()  # more than consents can be held against: hidden from others
     shared: dict[tuple[int, str], list[int]] = {(row[1], row[2]): [] for row in rows}
     places = {(row[1], row[2]): ((row[0], *(row[7] or ())), row[-1]) for row in rows if row[0] > 0}
     blind = transaction.crypto.blind_index
@@ -148,13 +149,15 @@ def _relabel(transaction: Transaction, rows: list[tuple[Any, ...]], policy: Regi
         for each in told:
             compartments, custodian = places[each.type_code, each.resource_id]
             subjects.append(Row(each.parsed(), compartments, each.last_updated, custodian))
-        for version, subject, found in zip(
-            told, subjects, labels(transaction, subjects, policy), strict=True
-        ):
+        made = labels(transaction, subjects, policy)
+        for version, subject, label_made in zip(told, subjects, made, strict=True):
             key = (version.type_code, version.resource_id)
-            new = facets(subject.resource, found, subject.compartments, blind)
+            new = facets(subject.resource, label_made, subject.compartments, blind)
             shared[key] = joined(new, shared[key], version.compartment, blind)
-    refacet(transaction, [(row[0], row[1], row[2], shared[row[1], row[2]]) for row in rows])
+            if not new:
+                beyond.add(key)
+    shown = [(row, () if (row[1], row[2]) in beyond else shared[row[1], row[2]]) for row in rows]
+    refacet(transaction, [(row[0], row[1], row[2], each) for row, each in shown])
 
 
 def _versions(transaction: Transaction, rows: list[tuple[Any, ...]]) -> Iterator[list[Version]]:
