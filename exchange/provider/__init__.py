@@ -1,0 +1,1 @@
+"""The demonstration's own OpenID Connect provider: people with passwords and one-time codes, for invented data alone."""
