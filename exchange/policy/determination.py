@@ -32,7 +32,7 @@ _VERSION: Final = 0
 # at the same time is labelled by the one or by the other.
 FETCH: Final = """
 SELECT {lock}(place) FROM (SELECT DISTINCT unnest(%(episodes)s::bigint[]) AS place ORDER BY 1) ordered;
-SELECT d.compartment, d.episode, d.determined_at, d.id, d.body FROM sensitivity_determination d
+SELECT d.compartment, d.episode, d.determined_at, d.id, d.sealed FROM sensitivity_determination d
 WHERE d.compartment = ANY(%(compartments)s::bigint[]) AND d.episode = ANY(%(episodes)s::bigint[])
 AND d.determined_at = (
   SELECT max(l.determined_at) FROM sensitivity_determination l
@@ -41,8 +41,8 @@ SHARED: Final = FETCH.format(lock="pg_advisory_xact_lock_shared")
 ALONE: Final = FETCH.format(lock="pg_advisory_xact_lock")
 
 INSERT: Final = """
-INSERT INTO sensitivity_determination (compartment, episode, determined_at, id, body)
-VALUES (%(compartment)s, %(episode)s, %(determined_at)s, %(id)s, %(body)s)"""
+INSERT INTO sensitivity_determination (compartment, episode, determined_at, id, sealed)
+VALUES (%(compartment)s, %(episode)s, %(determined_at)s, %(id)s, %(sealed)s)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +78,11 @@ def record_determination(
     )
     ciphers = transaction.store.data_keys.ciphers_to_write(transaction, (compartment,))
     bound_to = associated_data(compartment, _ENCOUNTER, name, _VERSION)
-    body = seal(ciphers[key_place(compartment)], transaction.crypto.dictionaries, text, bound_to)
+    sealed = seal(ciphers[key_place(compartment)], transaction.crypto.dictionaries, text, bound_to)
     transaction.run(
         INSERT,
         {"compartment": compartment, "episode": episode, "determined_at": determination.determined_at, "id": name,
-         "body": body},
+         "sealed": sealed},
     )  # fmt: skip
 
 
@@ -100,10 +100,10 @@ def determinations(
     rows = transaction.rows(SHARED, {"compartments": array_text(compartments), "episodes": array_text(keys)})
     ciphers = transaction.store.data_keys.ciphers(transaction, {row[0] for row in rows})
     found: dict[tuple[int, str], Determination] = {}
-    for compartment, episode, determined_at, name, body in rows:
+    for compartment, episode, determined_at, name, sealed in rows:
         bound_to = associated_data(compartment, _ENCOUNTER, name, _VERSION)
         cipher = ciphers[key_place(compartment)]
-        told = json.loads(open_sealed(cipher, transaction.crypto.dictionaries, bytes(body), bound_to))
+        told = json.loads(open_sealed(cipher, transaction.crypto.dictionaries, bytes(sealed), bound_to))
         label = Label(told["confidentiality"], frozenset(told["categories"]))
         place = (compartment, keys[episode])
         known = found.get(place)
@@ -113,7 +113,9 @@ def determinations(
 
 def encounters_of(resource: dict[str, Any]) -> frozenset[str]:
     """The ids of the Encounters to whose episodes a resource belongs: itself, or whatever it refers to."""
-    found: set[str] = {resource["id"]} if resource["resourceType"] == "Encounter" and "id" in resource else set()
+    found: set[str] = (
+        {resource["id"]} if resource["resourceType"] == "Encounter" and "id" in resource else set()
+    )
     rest: list[Any] = [resource]
     while rest:
         node = rest.pop()

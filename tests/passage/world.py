@@ -31,7 +31,7 @@ PREFIXES = {POST: "posta-", HOSPITAL: "hospital-", INSTITUTE: "instituto-"}
 EMPTIED = (
     "resource", "resource_history", "audit_event", "token_entry", "patient_record", "identity_key", "linkage_review",
     "consent_rule", "client", "assertion", "audit_leaf", "audit_checkpoint",
-    "shared_record", "custom_parameter", "canonical_resource",
+    "shared_record", "custom_parameter", "canonical_resource", "sensitivity_determination",
 )  # fmt: skip
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3,6}Z")
