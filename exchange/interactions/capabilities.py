@@ -37,6 +37,7 @@ _OFFICIAL: Final = "http://hl7.org/fhir/OperationDefinition/"
 _BULK: Final = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/"
 _BACKPORT: Final = "http://hl7.org/fhir/uv/subscriptions-backport/OperationDefinition/backport-subscription-"
 DEFINED: Final[dict[str, dict[str, str]]] = {
+    "determine-sensitivity": {"Encounter": "urn:chasqui:operation:determine-sensitivity"},
     "docref": {"DocumentReference": "http://hl7.org/fhir/uv/ipa/OperationDefinition/docref"},
     "document": {"Composition": f"{_OFFICIAL}Composition-document"},
     "events": {"Subscription": f"{_BACKPORT}events"},

@@ -22,6 +22,7 @@ from exchange.interactions.admission import Admitted
 from exchange.interactions.condition import criteria_of, the_one
 from exchange.interactions.update import answer_of, version_of
 from exchange.permit import Permit
+from exchange.policy.standing_labels import keep_labels
 from exchange.problems import Gone, Invalid, Malformed, NotFound, NotSupported, PreconditionFailed
 from exchange.request import Answer, Need, Request
 from exchange.requester import Requester
@@ -118,7 +119,7 @@ def admit_patch(
     changed = change(held.parsed())
     # 3. What a patch may not say, and what it must not leave behind.
     _require_same_identity(stored, changed)
-    changed = _without_stale_narrative(stored, _within_bounds(changed))
+    changed = keep_labels(stored, _without_stale_narrative(stored, _within_bounds(changed)))
     if resolve is not None:
         resolve(changed)
     admission.require_valid(changed)

@@ -18,6 +18,7 @@ from exchange.interactions import admission
 from exchange.interactions.admission import Admitted
 from exchange.interactions.condition import criteria_of, the_one
 from exchange.permit import Permit
+from exchange.policy.standing_labels import keep_labels
 from exchange.problems import Invalid, Malformed, NotFound, NotSupported, PreconditionFailed
 from exchange.request import Answer, Need, Request
 from exchange.requester import Requester
@@ -114,6 +115,9 @@ def admit_update(
         if current is not None:
             # 3. Delivered again: nothing new to store.
             held = read_current(transaction, permit, resource_type, resource_id)
+            if held is not None and b'"security"' in held.text:
+                # 4. Security labels that stand are kept or raised.
+                admitted.resource = resource = keep_labels(held.parsed(), resource)
             if held is not None and admission.is_same(resource, held.text, requester):
                 admitted.is_unchanged = True
                 admitted.text, admitted.version_id = held.text, held.version_id

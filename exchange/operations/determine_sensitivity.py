@@ -1,6 +1,7 @@
 """$determine-sensitivity: a named clinician says how sensitive an episode is; the latest word counts.
 
-Spec:    Directiva 373-MINSA/OGTI-2025 (Peru), N0AUTE02.02 and .03; docs/policy.md, "Determination of an episode".
+Spec:    https://hl7.org/fhir/R4/security-labels.html; Directiva 373-MINSA/OGTI-2025 (Peru), N0AUTE02.02 and .03;
+         docs/policy.md, "Determination of an episode".
 Leaves:  what follows for the resources of the episode to policy/determination and policy/labelling.
 
 The facility that produced the episode determines about it, and nobody else: to others it looks absent.

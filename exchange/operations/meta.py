@@ -21,7 +21,7 @@ from exchange.interactions.read import answer_with
 from exchange.interactions.vread import VersionRead
 from exchange.operations.parameters import Given, parameters
 from exchange.permit import Permit
-from exchange.problems import Gone, NotFound, NotSupported, TooCostly, WrongMethod
+from exchange.problems import Denied, Gone, NotFound, NotSupported, TooCostly, WrongMethod
 from exchange.request import Answer, Need, Request, Touched
 from exchange.requester import Requester
 from exchange.settings import settings
@@ -97,6 +97,9 @@ class ChangeMeta:
         self.labels = _labels(Given(request, {"meta": "valueMeta"}).one("meta") or {})
         if not self.labels:
             raise NotSupported("the parameter meta has profiles, tags or security labels", "http.meta")
+        if request.operation == "meta-delete" and "security" in self.labels:
+            words = "a security label that stands is not taken away"
+            raise Denied(words, "http.meta", reason="security label taken away")
         self.need = Need(((request.resource_type, "u"), (request.resource_type, "r")), is_write=True)
 
     def run(self, transaction: Transaction, permit: Permit) -> Answer:

@@ -35,8 +35,9 @@ AND v.digest = (SELECT p.digest FROM policy_version p ORDER BY p.adopted_at DESC
 GO_ON: Final = """
 UPDATE policy_version SET state = %(state)s, barrier = %(barrier)s, done = %(done)s, done_type = %(done_type)s
 WHERE digest = %(digest)s"""
-HORIZON: Final = """
-SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint, pg_snapshot_xmax(pg_current_snapshot())::text::bigint"""
+# Every transaction that has written before has a lower number than the one that asks.
+OWN_NUMBER: Final = "SELECT pg_current_xact_id()::text::bigint"
+OLDEST_RUNNING: Final = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
 ROWS: Final = f"""
 SELECT {COLUMNS}, r.custodian FROM resource r WHERE (r.id, r.type) > (%(done)s, %(done_type)s)
 ORDER BY r.id, r.type LIMIT %(limit)s FOR UPDATE"""  # noqa: S608 - constants only
@@ -65,11 +66,11 @@ def relabel_step(transaction: Transaction, policy: RegionalPolicy) -> bool:
     if state == "noted":
         if transaction.now - adopted_at < SETTLED_MICROSECONDS:
             return False
-        transaction.run(GO_ON, row | {"state": "waiting", "barrier": transaction.rows(HORIZON)[0][1]})
+        transaction.run(GO_ON, row | {"state": "waiting", "barrier": transaction.rows(OWN_NUMBER)[0][0]})
         return True
     # 2.
     if state == "waiting":
-        if transaction.rows(HORIZON)[0][0] < barrier:
+        if transaction.rows(OLDEST_RUNNING)[0][0] < barrier:
             return False
         transaction.run(GO_ON, row | {"state": "filling"})
         return True
