@@ -7,14 +7,16 @@ Leaves:  the access token to bearer_token.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import Any, Final
 
 import jwt
 
+from exchange.authentication.jwks import FETCHED
 from exchange.authentication.registration import Client, find_client
 from exchange.problems import Unauthenticated
 from exchange.settings import settings
-from exchange.store.session import Transaction
+from exchange.store.session import Store, Transaction
 
 ALGORITHMS: Final = ("ES384", "RS384")
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -46,18 +48,7 @@ def verify_assertion(
     Raises: RefusedAssertion - with the step that failed; the caller is told the same words for each.
     """
     # 1. Header: an algorithm of the list and a key id. Key material in the header (jku, x5u, jwk) is not looked at.
-    if len(assertion) > MAX_ASSERTION_LETTERS:
-        raise RefusedAssertion("too long")
-    try:
-        header = jwt.get_unverified_header(assertion)
-        claimed = jwt.decode(assertion, options={"verify_signature": False})
-    except (jwt.InvalidTokenError, ValueError, RecursionError):
-        raise RefusedAssertion("malformed") from None
-    client_id = claimed.get("sub")
-    if header.get("alg") not in ALGORITHMS:
-        raise RefusedAssertion("algorithm")
-    if not isinstance(client_id, str) or not client_id.isprintable():
-        raise RefusedAssertion("no subject")
+    header, claimed, client_id = _unverified(assertion)
     # 2. The client, registered and active.
     client = find_client(transaction, client_id)
     if client is None or not client.is_active:
@@ -78,6 +69,8 @@ def verify_assertion(
                 "strict_aud": isinstance(claimed.get("aud"), str),
             },
         )
+        if isinstance(claims["aud"], list) and len(claims["aud"]) != 1:
+            raise RefusedAssertion("several audiences", client_id)
     except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError) as refused:
         raise RefusedAssertion(type(refused).__name__, client_id) from None
     # 5. At most five minutes ahead.
@@ -99,9 +92,48 @@ def verify_assertion(
     return client, claims
 
 
+def look_for_keys(store: Store, assertion: str) -> None:
+    """Fetch the keys of the client that an assertion names, where they lie elsewhere and are not known here.
+
+    To be called before the transaction that verifies: nothing is held open while another machine is asked.
+    """
+    try:
+        header, _, client_id = _unverified(assertion)
+    except RefusedAssertion:
+        return
+    with store.transaction() as transaction:
+        client = find_client(transaction, client_id)
+    if client is not None and client.is_active and client.jwks_uri:
+        FETCHED.look(client.jwks_uri, header.get("kid"))
+
+
+def _unverified(assertion: str) -> tuple[dict[str, Any], dict[str, Any], str]:
+    """The header and claims that an assertion has, and the client that it names: nothing of it is proven."""
+    if len(assertion) > MAX_ASSERTION_LETTERS:
+        raise RefusedAssertion("too long")
+    try:
+        header = jwt.get_unverified_header(assertion)
+        claimed = jwt.decode(assertion, options={"verify_signature": False})
+    except (jwt.InvalidTokenError, ValueError, RecursionError):
+        raise RefusedAssertion("malformed") from None
+    client_id = claimed.get("sub")
+    if header.get("alg") not in ALGORITHMS:
+        raise RefusedAssertion("algorithm")
+    if not isinstance(client_id, str) or not client_id.isprintable():
+        raise RefusedAssertion("no subject")
+    return header, claimed, client_id
+
+
+def _keys(client: Client) -> Iterable[dict[str, Any]]:
+    if client.is_public:
+        return ()
+    return FETCHED.keys(client.jwks_uri) if client.jwks_uri else client.jwks["keys"]
+
+
 def _key(client: Client, header: dict[str, Any]) -> Any:
-    for jwk in client.jwks["keys"]:
-        if jwk.get("kid") == header.get("kid") and jwk.get("alg", header["alg"]) == header["alg"]:
+    for jwk in _keys(client):
+        is_named = jwk.get("kid") == header.get("kid") and jwk.get("use", "sig") == "sig"
+        if is_named and jwk.get("alg", header["alg"]) == header["alg"]:
             try:
                 key = jwt.PyJWK(jwk, algorithm=header["alg"]).key
             except jwt.PyJWTError:
@@ -112,4 +144,5 @@ def _key(client: Client, header: dict[str, Any]) -> Any:
             )
             if is_right:
                 return key
-    raise RefusedAssertion("no such key", client.client_id)
+    failure = FETCHED.failure(client.jwks_uri) if client.jwks_uri else ""
+    raise RefusedAssertion(f"no such key; {failure}" if failure else "no such key", client.client_id)

@@ -16,15 +16,17 @@ from typing import Any, Final
 import jwt
 
 from exchange.authentication.assertion import RefusedAssertion, verify_assertion
+from exchange.authentication.person_token import person_of_token
 from exchange.authentication.registration import Client, find_client
+from exchange.authentication.revocation import is_revoked
+from exchange.authentication.user_context import RefusedContext, UserContext, may_hold, user_context
 from exchange.problems import Unauthenticated
-from exchange.requester import Requester, Scope, parse_scopes
+from exchange.requester import Requester, Scope, User, parse_scopes
 from exchange.settings import settings
 from exchange.store.session import Store, Transaction
 
 MOST_KEPT: Final = 5_000
-ACT_REASON: Final = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
-ACT_REASON_OID: Final = "urn:oid:2.16.840.1.113883.5.8"
+NOT_VALID: Final = "the access token is not valid"
 
 
 class InvalidScope(Unauthenticated):
@@ -48,21 +50,26 @@ def issue(transaction: Transaction, assertion: str, scope: str, token_url: str) 
 
     Raises: RefusedAssertion - see assertion; InvalidScope - malformed, unknown or not the client's.
     """
+    # 1. The client, by its key.
     client, claims = verify_assertion(transaction, assertion, token_url)
+    # 2. Scopes of one context, all of them registered.
     granted = _granted(client, scope)
-    purpose = _purpose(client, claims)
-    now = int(time.time())
+    # 3. The user, the organisation and the purpose, within the registration.
+    try:
+        context = user_context(client, claims, granted[0].context)
+    except RefusedContext as refused:
+        raise RefusedAssertion(refused.reason, client.client_id) from None
+    # 4. A token that says so.
+    now, issuer, lifetime = int(time.time()), settings().base_url, settings().access_token_seconds
     token_id = secrets.token_urlsafe(16)
-    issuer = settings().base_url
-    lifetime = settings().access_token_seconds
+    text = " ".join(map(str, granted))
     token = transaction.crypto.sign_access_token(
         {
-            "iss": issuer, "aud": issuer, "sub": client.client_id, "jti": token_id, "iat": now,
-            "exp": now + lifetime, "scope": " ".join(map(str, granted)), "purpose_of_use": purpose,
+            "iss": issuer, "aud": issuer, "sub": client.client_id, "client_id": client.client_id, "jti": token_id,
+            "iat": now, "exp": now + lifetime, "scope": text, **_claims(context),
         }
     )  # fmt: skip
-    requester = _requester(client, granted, purpose, token_id)
-    return Issued(token, " ".join(map(str, granted)), lifetime, requester)
+    return Issued(token, text, lifetime, _requester(client, granted, context, token_id))
 
 
 class BearerTokens:
@@ -82,34 +89,73 @@ class BearerTokens:
         kept = self._kept.get(key)
         if kept is not None and kept[0] > time.monotonic():
             return kept[1]
-        requester, expires_at = self._read(token)
-        until = time.monotonic() + min(settings().client_cache_seconds, expires_at - time.time())
+        with self._store.transaction() as transaction:
+            requester, claims = read_token(transaction, token)
+        until = time.monotonic() + min(settings().client_cache_seconds, float(claims["exp"]) - time.time())
         with self._lock:
             if len(self._kept) >= MOST_KEPT:
                 self._kept.clear()
             self._kept[key] = (until, requester)
         return requester
 
-    def _read(self, token: str) -> tuple[Requester, float]:
-        try:
-            claims = self._store.crypto.read_access_token(token, issuer=settings().base_url)
-        except (jwt.InvalidTokenError, ValueError, RecursionError):
-            raise Unauthenticated("the access token is not valid") from None
-        scopes = parse_scopes(claims["scope"])
-        with self._store.transaction() as transaction:
-            client = find_client(transaction, claims["sub"])
-        if client is None or not client.is_active or scopes is None:
-            raise Unauthenticated("the access token is not valid")
-        # A registration that was narrowed narrows the tokens that are out.
-        held = tuple(scope for scope in scopes if _is_allowed(client, scope))
-        requester = _requester(client, held, claims["purpose_of_use"], claims["jti"])
-        return requester, float(claims["exp"])
+
+def read_token(transaction: Transaction, token: str) -> tuple[Requester, dict[str, Any]]:
+    """Who stands behind one of the hub's own tokens, as everything is now, and its claims. Raises: Unauthenticated."""
+    # 1. Signed here, for here, and in time.
+    try:
+        claims = transaction.crypto.read_access_token(token, issuer=settings().base_url)
+    except (jwt.InvalidTokenError, ValueError, RecursionError):
+        raise Unauthenticated(NOT_VALID) from None
+    # 2. Not revoked.
+    if is_revoked(transaction, claims["jti"]):
+        raise Unauthenticated(NOT_VALID)
+    scopes = parse_scopes(claims["scope"])
+    if "grant" in claims:  # a person's: the account and the sign-in are looked up too
+        return person_of_token(transaction, claims, scopes or ()), claims
+    # 3. The client is registered, active, and may still act in this role, for this organisation and purpose.
+    client = find_client(transaction, claims["sub"])
+    if client is None or not client.is_active or not scopes:
+        raise Unauthenticated(NOT_VALID)
+    context = _context(client, claims)
+    if not may_hold(client, context, scopes[0].context):
+        raise Unauthenticated(NOT_VALID)
+    # 4. A registration that was narrowed narrows the tokens that are out.
+    return _requester(client, tuple(filter(client.allows, scopes)), context, claims["jti"]), claims
 
 
-def _requester(client: Client, scopes: tuple[Scope, ...], purpose: str, token_id: str) -> Requester:
+def _claims(context: UserContext) -> dict[str, Any]:
+    """What a token says of the user."""
+    told: dict[str, Any] = {
+        "purpose_of_use": context.purpose_of_use,
+        "role": context.role,
+        "subject_organization_id": context.organization_id,
+    }
+    if context.user is not None:
+        user = context.user
+        told |= {"subject_id": user.id, "subject_name": user.name, "subject_role": user.role,
+                 "subject_reference": user.reference}  # fmt: skip
+    return told
+
+
+def _context(client: Client, claims: dict[str, Any]) -> UserContext:
+    """What a token says of the user, with what its organisation is within today."""
+    organization_id = claims["subject_organization_id"]
+    user = None
+    if "subject_id" in claims:
+        user = User(
+            claims["subject_id"], claims["subject_name"], claims["subject_role"], claims["subject_reference"]
+        )
+    within = client.within_of(organization_id)
+    if within is None:
+        raise Unauthenticated(NOT_VALID)
+    return UserContext(organization_id, within, claims["role"], claims["purpose_of_use"], user)
+
+
+def _requester(client: Client, scopes: tuple[Scope, ...], context: UserContext, token_id: str) -> Requester:
     return Requester(
-        client.client_id, client.name, client.organization_id, client.role, scopes, purpose,
-        client.id_prefix, token_id,
+        client.client_id, client.name, context.organization_id, context.role, scopes, context.purpose_of_use,
+        client.id_prefix, token_id, within=context.within, user=context.user,
+        requests_per_minute=client.requests_per_minute,
     )  # fmt: skip
 
 
@@ -117,37 +163,6 @@ def _granted(client: Client, text: str) -> tuple[Scope, ...]:
     scopes = parse_scopes(text)
     if scopes is None:
         raise InvalidScope("a scope is system/[type].[cruds], letters in order, once each, of one context")
-    if not all(_is_allowed(client, scope) for scope in scopes):
+    if not all(map(client.allows, scopes)):
         raise InvalidScope("the client is not registered for a scope that it asks for")
     return scopes
-
-
-def _is_allowed(client: Client, scope: Scope) -> bool:
-    """Whether the registration covers every letter of a scope."""
-    return all(
-        any(
-            held.context == scope.context and held.covers(scope.resource_type, letter)
-            for held in client.scopes
-        )
-        for letter in scope.actions
-    )
-
-
-def _purpose(client: Client, claims: dict[str, Any]) -> str:
-    """The purpose of use: what the assertion's hl7-b2b extension says, if the registration allows it.
-
-    Raises: RefusedAssertion - a purpose that the client is not registered for, or several.
-    Spec:   https://hl7.org/fhir/us/udap-security/STU1/b2b.html#b2b-authorization-extension-object
-    """
-    extensions = claims.get("extensions", {})
-    told = extensions.get("hl7-b2b", {}) if isinstance(extensions, dict) else {}
-    purposes = told.get("purpose_of_use") if isinstance(told, dict) else None
-    if purposes is None:
-        return client.purposes[0]
-    if not isinstance(purposes, list) or len(purposes) != 1 or not isinstance(purposes[0], str):
-        raise RefusedAssertion("purpose of use", client.client_id)
-    for system in (ACT_REASON, ACT_REASON_OID):
-        code = purposes[0].removeprefix(system).lstrip("#|")
-        if purposes[0].startswith(system) and code in client.purposes:
-            return code
-    raise RefusedAssertion("purpose of use", client.client_id)

@@ -1,4 +1,4 @@
-"""The token endpoint and its discovery document.
+"""The endpoints of tokens - issued, looked into, ended - and SMART's discovery document.
 
 Spec:    https://hl7.org/fhir/smart-app-launch/STU2.2/backend-services.html, RFC 6749 5.2, RFC 8414
 Leaves:  assertions and tokens to authentication, by way of perform.
@@ -18,9 +18,11 @@ from exchange.request import Request as Asked
 from exchange.rest import negotiation
 from exchange.rest.body import Body
 from exchange.rest.outcome import problem_response
+from exchange.rest.sign_in import code_response, people_metadata
 from exchange.settings import settings
 
 MAX_FORM_BYTES: Final = 32_768
+MOST_FIELDS: Final = 40
 NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 router: Final = APIRouter()
@@ -30,43 +32,54 @@ router: Final = APIRouter()
 def smart_configuration() -> Response:
     """Where and how to get a token; open to everybody."""
     return JSONResponse(
-        {
-            "token_endpoint": token_url(),
-            "grant_types_supported": ["client_credentials"],
-            "token_endpoint_auth_methods_supported": ["private_key_jwt"],
-            "token_endpoint_auth_signing_alg_values_supported": list(ASSERTION_ALGORITHMS),
-            "scopes_supported": ["system/*.cruds"],
-            "capabilities": ["client-confidential-asymmetric", "permission-v2"],
-            "issuer": settings().base_url,
+        people_metadata()
+        | endpoints()
+        | {
+            "capabilities": [
+                "client-confidential-asymmetric",
+                "client-public",
+                "launch-standalone",
+                "sso-openid-connect",
+                "permission-user",
+                "permission-patient",
+                "permission-v2",
+            ],
         }
     )
+
+
+@router.api_route("/.well-known/oauth-authorization-server", methods=["GET", "HEAD"], tags=["open"])
+def authorization_server() -> Response:
+    """The hub as an authorization server; open to everybody.
+
+    Spec: RFC 8414
+    """
+    return JSONResponse(people_metadata() | endpoints())
 
 
 @router.post("/auth/token", tags=["open"])
 def token(request: Request, body: Body) -> Response:
     """An access token for a client assertion; open to everybody, since the assertion is the proof."""
     spine: Spine = request.app.state.spine
-    asked = Asked(
-        interaction="operation", operation="token",
-        request_id=negotiation.request_id(request.headers), described="POST /auth/token",
-    )  # fmt: skip
-    if len(body) > MAX_FORM_BYTES:
+    asked = _asked(request, "token")
+    form = _form(body)
+    if form is None:
         return _refusal("invalid_request", 400)
-    pairs = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
-    form = dict(pairs)
-    if len(form) != len(pairs):
-        return _refusal("invalid_request", 400)
+    if form.get("grant_type") == "authorization_code":
+        try:
+            spine.systems.admit(asked, _address(request))
+        except Problem as problem:
+            return _problem(problem)
+        return code_response(spine, form, token_url(), asked)
     if form.get("grant_type") != "client_credentials":
         return _refusal("unsupported_grant_type", 400)
     if form.get("client_assertion_type") != ASSERTION_TYPE or not form.get("scope"):
         return _refusal("invalid_request", 400)
+    assertion, scope = form.get("client_assertion", ""), form["scope"]
     try:
-        issued = spine.grant_token(form.get("client_assertion", ""), form["scope"], token_url(), asked)
-    except Unauthenticated as refused:
-        is_scope = refused.code == "forbidden"
-        return _refusal("invalid_scope" if is_scope else "invalid_client", 400 if is_scope else 401)
+        issued = spine.systems.grant_token(assertion, scope, token_url(), asked, _address(request))
     except Problem as problem:
-        return problem_response(problem)
+        return _problem(problem)
     return JSONResponse(
         {
             "access_token": issued.token,
@@ -78,9 +91,104 @@ def token(request: Request, body: Body) -> Response:
     )
 
 
+@router.post("/auth/introspect", tags=["open"])
+def introspect(request: Request, body: Body) -> Response:
+    """What a token is good for; open to everybody, since the assertion is the proof.
+
+    Spec: RFC 7662
+    """
+    form = _token_form(body)
+    if form is None:
+        return _refusal("invalid_request", 400)
+    spine: Spine = request.app.state.spine
+    assertion, asked = form["client_assertion"], _asked(request, "introspect")
+    try:
+        told = spine.systems.introspect(assertion, form["token"], token_url(), asked, _address(request))
+    except Problem as problem:
+        return _problem(problem)
+    return JSONResponse(told, headers=NO_STORE)
+
+
+@router.post("/auth/revoke", tags=["open"])
+def revoke(request: Request, body: Body) -> Response:
+    """End a token; open to everybody, since the assertion is the proof. Whatever the token was, the answer is the same.
+
+    Spec: RFC 7009
+    """
+    form = _token_form(body)
+    if form is None:
+        return _refusal("invalid_request", 400)
+    spine: Spine = request.app.state.spine
+    assertion, asked = form["client_assertion"], _asked(request, "revoke")
+    try:
+        spine.systems.revoke(assertion, form["token"], token_url(), asked, _address(request))
+    except Problem as problem:
+        return _problem(problem)
+    return Response(status_code=200, headers=NO_STORE)
+
+
+def endpoints() -> dict[str, object]:
+    """What every discovery document says of tokens.
+
+    Spec: RFC 8414, 2
+    """
+    base = settings().base_url
+    methods: dict[str, object] = {
+        "token_endpoint": token_url(),
+        "grant_types_supported": ["authorization_code", "client_credentials"],
+        "token_endpoint_auth_methods_supported": ["private_key_jwt", "none"],
+        "token_endpoint_auth_signing_alg_values_supported": list(ASSERTION_ALGORITHMS),
+        "scopes_supported": ["openid", "fhirUser", "user/*.cruds", "patient/*.cruds", "system/*.cruds"],
+    }
+    for name in ("introspection", "revocation"):
+        path = "introspect" if name == "introspection" else "revoke"
+        methods[f"{name}_endpoint"] = f"{base}/auth/{path}"
+        methods[f"{name}_endpoint_auth_methods_supported"] = ["private_key_jwt"]
+        methods[f"{name}_endpoint_auth_signing_alg_values_supported"] = list(ASSERTION_ALGORITHMS)
+    return methods
+
+
 def token_url() -> str:
     """The token endpoint's address: the audience of every assertion."""
     return f"{settings().base_url}/auth/token"
+
+
+def _asked(request: Request, operation: str) -> Asked:
+    return Asked(
+        interaction="operation", operation=operation,
+        request_id=negotiation.request_id(request.headers), described=f"POST {request.url.path}",
+    )  # fmt: skip
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
+
+
+def _form(body: bytes) -> dict[str, str] | None:
+    """A form in which every parameter stands once, or None."""
+    if len(body) > MAX_FORM_BYTES:
+        return None
+    try:
+        pairs = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MOST_FIELDS)
+    except ValueError:
+        return None
+    form = dict(pairs)
+    return form if len(form) == len(pairs) else None
+
+
+def _token_form(body: bytes) -> dict[str, str] | None:
+    form = _form(body)
+    if form is None or form.get("client_assertion_type") != ASSERTION_TYPE:
+        return None
+    return form if form.get("client_assertion") and form.get("token") else None
+
+
+def _problem(problem: Problem) -> Response:
+    """A refusal as RFC 6749, 5.2 words it; what is no refusal of OAuth's, as FHIR does."""
+    if isinstance(problem, Unauthenticated):
+        is_scope = problem.code == "forbidden"
+        return _refusal("invalid_scope" if is_scope else "invalid_client", 400 if is_scope else 401)
+    return problem_response(problem)
 
 
 def _refusal(error: str, status: int) -> Response:

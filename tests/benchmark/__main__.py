@@ -114,6 +114,10 @@ class Bench:
         self.folder, self.people, self.seconds, self.port = folder, people, seconds, port
         os.environ |= {
             "EXCHANGE_MODE": "demo",
+            "EXCHANGE_REQUESTS_PER_MINUTE": "0",
+            "EXCHANGE_TOKEN_REQUESTS_PER_MINUTE": "0",
+            "EXCHANGE_CLIENT_TOKENS_PER_MINUTE": "0",
+            "EXCHANGE_DISTINCT_VALUES_PER_HOUR": "0",
             "EXCHANGE_DATA_FOLDER": str(folder / "hub"),
             "EXCHANGE_PORT": str(port),
         }

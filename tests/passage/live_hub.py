@@ -19,7 +19,7 @@ import httpx
 
 from exchange.authentication.registration import Client, register, set_active
 from exchange.demo.client import FhirClient, make_client_key
-from exchange.requester import parse_scopes
+from exchange.requester import parse_registered_scopes
 from exchange.settings import settings
 from exchange.store.hub import open_store, prepare_keys
 from tests.passage.world import PREFIXES, World
@@ -47,7 +47,7 @@ class LiveHub:
 
     def enter(self, client_id: str, organization: str, scopes: str = EVERY_SCOPE, **more: Any) -> FhirClient:
         """Register a client and give it back with its key."""
-        granted = parse_scopes(scopes)
+        granted = parse_registered_scopes(scopes)
         assert granted is not None
         key = self.folder / f"{client_id}.pem"
         jwks = more.pop("jwks", None) or make_client_key(key)
@@ -107,7 +107,7 @@ def live_hub(server: Server, **environment: str) -> Iterator[LiveHub]:
 def _served(url: str, key_file: Path, port: int, log: Path, more: dict[str, str]) -> Iterator[int]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("EXCHANGE_")} | {
         "EXCHANGE_DATABASE_URL": url, "EXCHANGE_ROOT_KEY_FILE": str(key_file), "EXCHANGE_PORT": str(port),
-        "EXCHANGE_CLIENT_CACHE_SECONDS": "1", "EXCHANGE_MAX_BODY_BYTES": str(MAX_BODY_BYTES),
+        "EXCHANGE_CLIENT_CACHE_SECONDS": "1", "EXCHANGE_WORKERS": "1", "EXCHANGE_MAX_BODY_BYTES": str(MAX_BODY_BYTES),
         "EXCHANGE_BODY_TIMEOUT_SECONDS": str(BODY_TIMEOUT_SECONDS), **more,
     }  # fmt: skip
     command = [

@@ -8,7 +8,6 @@ import hmac
 import json
 import time
 import uuid
-from pathlib import Path
 
 import jwt
 import pytest
@@ -16,80 +15,14 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from exchange.demo.client import ASSERTION_TYPE
+from tests.exchange.authentication.clinic import Clinic, b64, raw, refused
 from tests.passage.world import patient_of
 from tests.sample.requester import HOSPITAL, POST
 
-SCOPE = "system/*.cruds"
-
-
-def _b64(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).decode().rstrip("=")
-
-
-def _raw(header: object, claims: object, signature: bytes = b"") -> str:
-    return ".".join((_b64(json.dumps(header).encode()), _b64(json.dumps(claims).encode()), _b64(signature)))
-
-
-class Clinic:
-    """A registered client with an EC and an RSA key, and everything that it could forge."""
-
-    def __init__(self, live, folder: Path) -> None:
-        self.live = live
-        self.id = f"clinic-{uuid.uuid4().hex[:8]}"
-        self.ec = ec.generate_private_key(ec.SECP384R1())
-        self.rsa = rsa.generate_private_key(65537, 2048)
-        self.small = rsa.generate_private_key(65537, 1024)
-        self.p256 = ec.generate_private_key(ec.SECP256R1())
-        keys = [
-            self._jwk(self.ec, "ec", jwt.algorithms.ECAlgorithm), self._jwk(self.rsa, "rsa", jwt.algorithms.RSAAlgorithm),
-            self._jwk(self.small, "small", jwt.algorithms.RSAAlgorithm), self._jwk(self.p256, "p256", jwt.algorithms.ECAlgorithm),
-        ]  # fmt: skip
-        live.enter(
-            self.id,
-            POST,
-            SCOPE,
-            jwks={"keys": keys},
-            purposes=("TREAT", "PUBHLTH"),
-            id_prefix=f"z{uuid.uuid4().hex[:8]}-",
-        )
-
-    @staticmethod
-    def _jwk(key, kid, algorithm) -> dict:
-        return json.loads(algorithm.to_jwk(key.public_key())) | {"kid": kid}
-
-    def claims(self, **changed) -> dict:
-        now = int(time.time())
-        made = {
-            "iss": self.id, "sub": self.id, "aud": f"{self.live.url}/auth/token", "jti": str(uuid.uuid4()), "iat": now, "exp": now + 120,
-        } | changed  # fmt: skip
-        return {name: value for name, value in made.items() if value is not ...}
-
-    def assertion(self, key=None, algorithm="ES384", kid="ec", headers=None, **changed) -> str:
-        return jwt.encode(
-            self.claims(**changed),
-            key or self.ec,
-            algorithm=algorithm,
-            headers={"kid": kid} | (headers or {}),
-        )
-
-    def ask(self, assertion: str, scope: str = "system/*.rs", **form):
-        told = {
-            "grant_type": "client_credentials",
-            "scope": scope,
-            "client_assertion_type": ASSERTION_TYPE,
-            "client_assertion": assertion,
-        }
-        return self.live.http("POST", "/auth/token", data=told | form)
-
 
 @pytest.fixture
-def clinic(live, tmp_path):
-    return Clinic(live, tmp_path)
-
-
-def refused(answer, status=401, error="invalid_client") -> None:
-    assert (answer.status_code, answer.json()) == (status, {"error": error})
-    assert answer.headers["cache-control"] == "no-store"
+def clinic(live):
+    return Clinic(live)
 
 
 # --- what is good
@@ -112,7 +45,7 @@ def test_a_good_assertion_is_granted_a_short_token(clinic, algorithm, kid):
 
 def test_no_algorithm_is_refused(clinic):
     for none in ("none", "None", "NONE", ""):
-        refused(clinic.ask(_raw({"alg": none, "kid": "ec", "typ": "JWT"}, clinic.claims())))
+        refused(clinic.ask(raw({"alg": none, "kid": "ec", "typ": "JWT"}, clinic.claims())))
 
 
 @pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
@@ -120,8 +53,8 @@ def test_a_public_key_as_a_shared_secret_is_refused(clinic, algorithm):
     digest = {"HS256": hashlib.sha256, "HS384": hashlib.sha384, "HS512": hashlib.sha512}[algorithm]
     for kid, key in (("ec", clinic.ec), ("rsa", clinic.rsa)):
         public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-        signed = _raw({"alg": algorithm, "kid": kid}, clinic.claims()).rpartition(".")[0]
-        refused(clinic.ask(f"{signed}.{_b64(hmac.new(public, signed.encode(), digest).digest())}"))
+        signed = raw({"alg": algorithm, "kid": kid}, clinic.claims()).rpartition(".")[0]
+        refused(clinic.ask(f"{signed}.{b64(hmac.new(public, signed.encode(), digest).digest())}"))
 
 
 @pytest.mark.parametrize("algorithm", ["RS256", "RS512", "PS384", "PS256"])
@@ -163,7 +96,7 @@ def test_a_signature_altered_by_a_bit_is_refused(clinic):
     head, _, signature = clinic.assertion().rpartition(".")
     raw = bytearray(base64.urlsafe_b64decode(signature + "=="))
     raw[5] ^= 1
-    refused(clinic.ask(f"{head}.{_b64(bytes(raw))}"))
+    refused(clinic.ask(f"{head}.{b64(bytes(raw))}"))
     refused(clinic.ask(f"{head}."))
     refused(clinic.ask(head))
 
@@ -172,7 +105,7 @@ def test_claims_exchanged_under_a_good_signature_are_refused(clinic):
     header, _, signature = clinic.assertion().split(".")
     refused(
         clinic.ask(
-            f"{header}.{_b64(json.dumps(clinic.claims(exp=int(time.time()) + 200)).encode())}.{signature}"
+            f"{header}.{b64(json.dumps(clinic.claims(exp=int(time.time()) + 200)).encode())}.{signature}"
         )
     )
 
@@ -194,14 +127,21 @@ def test_a_missing_claim_is_refused(clinic, claim):
 )  # fmt: skip
 def test_a_wrong_claim_is_refused(clinic, changed):
     claims = clinic.claims(**changed)
-    signed = _raw({"alg": "ES384", "kid": "ec"}, claims).rpartition(".")[0]
+    signed = raw({"alg": "ES384", "kid": "ec"}, claims).rpartition(".")[0]
     signature = jwt.algorithms.ECAlgorithm(jwt.algorithms.ECAlgorithm.SHA384).sign(signed.encode(), clinic.ec)
-    refused(clinic.ask(f"{signed}.{_b64(signature)}"))
+    refused(clinic.ask(f"{signed}.{b64(signature)}"))
 
 
 @pytest.mark.parametrize("audience", ["/auth/token/", "/fhir", "", "/AUTH/TOKEN"])
 def test_an_audience_that_is_nearly_right_is_refused(clinic, audience):
     refused(clinic.ask(clinic.assertion(aud=clinic.live.url + audience)))
+
+
+def test_an_assertion_for_several_audiences_is_refused(clinic):
+    own = f"{clinic.live.url}/auth/token"
+    refused(clinic.ask(clinic.assertion(aud=[own, "https://another.example/token"])))
+    refused(clinic.ask(clinic.assertion(aud=[own, own])))
+    assert clinic.ask(clinic.assertion(aud=[own])).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -218,9 +158,9 @@ def test_a_time_that_does_not_fit_is_refused(clinic, name, seconds):
 @pytest.mark.parametrize("claim", ["exp", "iat", "nbf"])
 def test_a_time_that_is_none_is_refused(clinic, claim, text):
     claims = json.dumps(clinic.claims(**{claim: "@"})).replace('"@"', text)
-    signed = f"{_b64(json.dumps({'alg': 'ES384', 'kid': 'ec'}).encode())}.{_b64(claims.encode())}"
+    signed = f"{b64(json.dumps({'alg': 'ES384', 'kid': 'ec'}).encode())}.{b64(claims.encode())}"
     signature = jwt.algorithms.ECAlgorithm(jwt.algorithms.ECAlgorithm.SHA384).sign(signed.encode(), clinic.ec)
-    answer = clinic.ask(f"{signed}.{_b64(signature)}")
+    answer = clinic.ask(f"{signed}.{b64(signature)}")
     if claim == "exp" or answer.status_code != 200:
         refused(answer)
 
@@ -245,9 +185,9 @@ def test_racing_replays_of_one_assertion_are_granted_once(clinic):
 
 @pytest.mark.parametrize(
     "assertion",
-    ["", "x", "..", "a.b.c", "\u00f1", "A" * 9_000, "e30.e30.", _b64(b"[" * 5_000) + ".e30.", "e30." + _b64(b"[" * 5_000) + ".",
-     _raw([], []), _raw({"alg": "ES384", "kid": 7}, {}), _raw({"alg": ["ES384"]}, {}), _raw({"alg": "ES384", "crit": ["x"]}, {"sub": "posta"}),
-     _raw({"alg": "ES384", "kid": "ec"}, {"sub": "a\u0000"}), _raw({"alg": "ES384", "b64": False, "crit": ["b64"]}, {"sub": "posta"})],
+    ["", "x", "..", "a.b.c", "\u00f1", "A" * 9_000, "e30.e30.", b64(b"[" * 5_000) + ".e30.", "e30." + b64(b"[" * 5_000) + ".",
+     raw([], []), raw({"alg": "ES384", "kid": 7}, {}), raw({"alg": ["ES384"]}, {}), raw({"alg": "ES384", "crit": ["x"]}, {"sub": "posta"}),
+     raw({"alg": "ES384", "kid": "ec"}, {"sub": "a\u0000"}), raw({"alg": "ES384", "b64": False, "crit": ["b64"]}, {"sub": "posta"})],
     ids=range(15),
 )  # fmt: skip
 def test_what_is_no_assertion_is_refused(clinic, assertion):
@@ -336,18 +276,13 @@ def test_a_purpose_that_is_not_registered_is_refused(clinic, extensions):
 
 
 @pytest.mark.parametrize(
-    "extensions",
-    [
-        ...,
-        None,
-        [],
-        {},
-        {"hl7-b2b": None},
-        {"hl7-b2b": []},
-        _purpose("urn:oid:2.16.840.1.113883.5.8#PUBHLTH"),
-    ],
-    ids=str,
+    "extensions", [None, [], "x", {"hl7-b2b": None}, {"hl7-b2b": []}, {"hl7-b2b": {}}], ids=str
 )
+def test_claims_of_no_form_are_refused(clinic, extensions):
+    refused(clinic.ask(clinic.assertion(extensions=extensions)))
+
+
+@pytest.mark.parametrize("extensions", [..., {}, _purpose("urn:oid:2.16.840.1.113883.5.8#PUBHLTH")], ids=str)
 def test_without_a_purpose_the_registered_one_stands(clinic, extensions):
     answer = clinic.ask(clinic.assertion(extensions=extensions))
     assert answer.status_code == 200
@@ -372,16 +307,16 @@ def token(live) -> str:
 
 def test_a_token_of_another_making_is_refused(live, token):
     claims = jwt.decode(token, options={"verify_signature": False})
-    stolen = _raw({"alg": "none", "typ": "at+jwt"}, claims)
+    stolen = raw({"alg": "none", "typ": "at+jwt"}, claims)
     rsa_key = rsa.generate_private_key(65537, 2048).private_bytes(
         Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
     )
     header, payload, signature = token.split(".")
-    wide = _b64(json.dumps(claims | {"scope": "system/*.cruds", "sub": "hospital"}).encode())
+    wide = b64(json.dumps(claims | {"scope": "system/*.cruds", "sub": "hospital"}).encode())
     for forged in (
         stolen, jwt.encode(claims, "x" * 32, "HS256"), jwt.encode(claims, "x" * 64, "HS512"), jwt.encode(claims, rsa_key, "RS384"),
         f"{header}.{wide}.{signature}", f"{header}.{payload}.", f"{header}.{payload}.{signature[:-4]}AAAA", token + "A", token[1:], "null", "undefined",
-        _b64(b"[" * 5_000) + ".e30.AAAA", _b64(b'{"alg":"HS256"}') + "." + _b64(b"[" * 5_000) + ".AAAA",
+        b64(b"[" * 5_000) + ".e30.AAAA", b64(b'{"alg":"HS256"}') + "." + b64(b"[" * 5_000) + ".AAAA",
     ):  # fmt: skip
         answer = _asks(live, f"Bearer {forged}")
         assert answer.status_code == 401, forged[:80]
