@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from exchange import __version__
-from exchange.commands import audit, clients, demo, keys, running, terminology
+from exchange.commands import accounts, audit, clients, demo, keys, policy, running, terminology
 from exchange.commands.opened import out
 from exchange.problems import Problem
 
@@ -27,10 +27,13 @@ app: Final = typer.Typer(
 app.add_typer(running.app)
 app.add_typer(demo.app)
 app.add_typer(clients.app, name="clients")
+app.add_typer(accounts.app, name="accounts")
+app.add_typer(accounts.people, name="people")
 app.add_typer(audit.app, name="audit")
 app.add_typer(keys.app, name="keys")
 app.add_typer(terminology.app, name="terminology")
 app.add_typer(terminology.packages, name="package")
+app.add_typer(policy.app, name="policy")
 CANNOT_WORK: Final = 3
 
 

@@ -16,10 +16,16 @@ from typing import Final
 from psycopg2 import Error as DatabaseError
 
 from exchange.audit.log import append_and_commit
+from exchange.audit.refusal_tally import RefusalTally
 from exchange.audit.seal import Sealed, seal_log
 from exchange.authentication.assertion import ALGORITHMS as ASSERTION_ALGORITHMS
-from exchange.authentication.assertion import ASSERTION_TYPE, RefusedAssertion
-from exchange.authentication.bearer_token import BearerTokens, InvalidScope, Issued, issue
+from exchange.authentication.assertion import (
+    ASSERTION_TYPE,
+)
+from exchange.authentication.bearer_token import BearerTokens
+from exchange.authentication.limits import Limits
+from exchange.authentication.people import People
+from exchange.authentication.systems import Systems
 from exchange.consent.decision import decide
 from exchange.consent.enforcement import enforce
 from exchange.consent.rules_store import record_rules
@@ -35,6 +41,7 @@ from exchange.interactions.search import Search
 from exchange.interactions.transaction import TransactionBundle
 from exchange.interactions.update import Delete, Update
 from exchange.interactions.vread import VersionRead
+from exchange.operations.determine_sensitivity import DetermineSensitivity
 from exchange.operations.docref import DocRef
 from exchange.operations.document import Document
 from exchange.operations.everything import Everything
@@ -46,12 +53,15 @@ from exchange.operations.subsumes import Subsumes
 from exchange.operations.translate import Translate
 from exchange.operations.validate import Validate
 from exchange.operations.validate_code import ValidateCode
+from exchange.policy.adopted import policy
+from exchange.policy.relabelling import adopt, relabel_step
 from exchange.problems import (
     Conflict,
     Denied,
     Malformed,
     NotSupported,
     Problem,
+    Throttled,
     TooCostly,
     Unauthenticated,
     Unavailable,
@@ -86,6 +96,7 @@ ACTS: Final[dict[str, Callable[[Request, Requester], Act]]] = {
     "transaction": TransactionBundle,
 }
 OPERATIONS: Final[dict[str, Callable[[Request, Requester], Act]]] = {
+    "determine-sensitivity": DetermineSensitivity,
     "docref": DocRef,
     "document": Document,
     "everything": Everything,
@@ -108,15 +119,23 @@ class Spine:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._tokens = BearerTokens(store)
+        self._limits = Limits(store)
+        self._tally = RefusalTally(settings().refusals_per_minute, self._record_number)
+        self.systems = Systems(store, self._limits, append_and_commit, self._record)
+        self.people = People(store, append_and_commit, self._record)
         self._looked_at = -PARAMETERS_SECONDS
+        self._policy = ""
+        policy()  # a hub without one does not start
 
     def requester(self, authorization: str, request: Request) -> Requester:
-        """Who asks. Raises: Unauthenticated - the refusal is in the audit log before it is answered."""
+        """Who asks. Raises: Unauthenticated, Throttled - the refusal is in the audit log before it is answered."""
         try:
-            return self._tokens.requester(authorization)
+            requester = self._tokens.requester(authorization)
         except Unauthenticated as refused:
             self._record(request, None, "", refused)
             raise
+        self._count(request, requester)
+        return requester
 
     def perform(self, request: Request, requester: Requester) -> Answer:
         """Do one act: all of it, or nothing; either way with its audit event durable before the answer."""
@@ -124,6 +143,7 @@ class Spine:
         try:
             if request.interaction == "batch":
                 return self._batch(request, requester)
+            self._limits.search(request, requester)
             return self._tried(request, requester)
         except Problem as problem:
             if not isinstance(problem, Unavailable):
@@ -186,6 +206,7 @@ class Spine:
 
     def _read_within(self, transaction: Transaction, request: Request, requester: Requester) -> Answer:
         """One entry of a transaction that reads."""
+        self._limits.search(request, requester)
         act = _act(request, requester)
         permit = decide(transaction, requester, act.need)
         answer = act.run(transaction, permit)
@@ -236,6 +257,7 @@ class Spine:
         except TooCostly as problem:
             self.refuse(request, requester, problem)
             raise
+        self._count(request, requester)
         done = self.perform(request, requester)
         if done.stream is not None:
             done.body, done.stream = done.body + b"".join(done.stream), None
@@ -247,7 +269,21 @@ class Spine:
             return
         with self._store.transaction() as transaction:
             install(read_custom(transaction))
+        self._know_policy()
         self._looked_at = time.monotonic()
+
+    def _know_policy(self) -> None:
+        """Enter a policy that this process has not gone by before; the first process of all writes the event."""
+        found = policy()
+        if found.digest == self._policy:
+            return
+        with self._store.transaction() as transaction:
+            if adopt(transaction, found):
+                described = f"policy {found.region.version} {found.digest}"
+                request = Request(interaction="operation", operation="adopt-policy", described=described)
+                append_and_commit(transaction, request, None, (), "policy adopted")
+            transaction.commit()
+        self._policy = found.digest
 
     def index_parameters(self) -> bool:
         """One step of indexing a posted search parameter; whether there is more to do at once."""
@@ -256,28 +292,17 @@ class Spine:
             transaction.commit()
             return is_unfinished
 
+    def relabel(self) -> bool:
+        """One step of labelling by the policy that counts; whether there is more to do at once."""
+        self._know_policy()
+        with self._store.transaction() as transaction:
+            is_unfinished = relabel_step(transaction, policy())
+            transaction.commit()
+            return is_unfinished
+
     def capabilities(self) -> bytes:
         """The CapabilityStatement: open to everybody."""
         return capability_statement((*ACTS, "batch"), OPERATIONS)
-
-    def grant_token(self, assertion: str, scope: str, token_url: str, request: Request) -> Issued:
-        """An access token for a client assertion; granted or refused, the log has it.
-
-        Raises: RefusedAssertion, InvalidScope.
-        """
-        try:
-            with self._store.transaction() as transaction:
-                try:
-                    issued = issue(transaction, assertion, scope, token_url)
-                except InvalidScope as refused:
-                    # The assertion was good, and it is used up: this commits it together with its event.
-                    append_and_commit(transaction, request, None, (), "token refused: scope", refused)
-                    raise
-                append_and_commit(transaction, request, issued.requester, (), "token issued")
-                return issued
-        except RefusedAssertion as refused:
-            self._record(request, None, f"token refused: {refused.reason}", refused)
-            raise
 
     def operate(self, described: str, act: Callable[[Transaction], None]) -> None:
         """An operator's act at the command line, with its event in the same transaction."""
@@ -301,10 +326,35 @@ class Spine:
         except (Problem, DatabaseError):
             return False
 
+    def close(self) -> None:
+        """End what this process keeps for later: the number of refusals that were not listed."""
+        self._tally.close()
+
+    def _count(self, request: Request, requester: Requester) -> None:
+        """Hold a caller against its rate. Raises: Throttled."""
+        try:
+            self._limits.request(requester)
+        except Throttled as refused:
+            self.refuse(request, requester, refused)
+            raise
+
     def _record(self, request: Request, requester: Requester | None, reason: str, problem: Problem) -> None:
-        """Audit a refusal in a transaction of its own. Where even that fails, the answer is that failure."""
+        """Audit a refusal in a transaction of its own. Where even that fails, the answer is that failure.
+
+        Those that anybody can cause without end are counted after the first of each minute.
+        """
+        if isinstance(problem, Unauthenticated | Throttled) and not self._tally.is_listed(requester, problem):
+            return
         with self._store.transaction() as transaction:
             append_and_commit(transaction, request, requester, (), reason, problem)
+
+    def _record_number(self, requester: Requester | None, problem: Problem, number: int) -> None:
+        """Audit refusals that were not listed one by one."""
+        request = Request(
+            "operation", operation="refusals", described=f"{number} further refusals within a minute"
+        )
+        with self._store.transaction() as transaction:
+            append_and_commit(transaction, request, requester, (), f"{number} further refusals", problem)
 
 
 def _require_room(answered_bytes: int) -> None:

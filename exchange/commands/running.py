@@ -16,6 +16,7 @@ from exchange.hub import open_hub, prepare
 from exchange.serve import serve as run_servers
 from exchange.settings import settings
 from exchange.worker.index_parameters import index_until
+from exchange.worker.relabel import relabel_until
 from exchange.worker.seal_audit_log import seal_until
 
 app: Final = typer.Typer()
@@ -38,13 +39,14 @@ def serve() -> None:
 
 @app.command()
 def work() -> None:
-    """Do what happens later - seal the audit log, index posted search parameters - until stopped."""
+    """Do what happens later - seal the audit log, index posted search parameters, label anew - until stopped."""
     prepare(settings())
     hub = open_hub(settings())
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    threading.Thread(target=index_until, args=(stopped, hub.spine), daemon=True).start()
+    for later in (index_until, relabel_until):
+        threading.Thread(target=later, args=(stopped, hub.spine), daemon=True).start()
     seal_until(stopped, hub.spine, settings().checkpoint_seconds)
 
 

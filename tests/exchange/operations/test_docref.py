@@ -6,7 +6,7 @@ import pytest
 
 from exchange.fhir.validate import check
 from tests.passage.world import patient_of
-from tests.sample.consent import a_consent
+from tests.sample.consent import a_consent, a_provision
 from tests.sample.requester import HOSPITAL, POST
 
 
@@ -55,6 +55,10 @@ def test_nothing_is_made_on_demand(world):
 def test_it_reaches_as_far_as_the_permit(world):
     assert ids(world.hospital, "patient=posta-p1") == ids(world.hospital, "patient=posta-none") == []
     world.post.store(a_consent("posta-c1", "posta-p1", permit=HOSPITAL))
+    assert ids(world.hospital, "patient=posta-p1") == []  # nobody knows what a plain text says: it is restricted
+    restricted = {"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "R"}
+    permit = a_provision("permit", actors=[HOSPITAL], securityLabel=[restricted])
+    world.post.store(a_consent("posta-c1", "posta-p1", provision=permit))
     assert ids(world.hospital, "patient=posta-p1") == ["posta-r2", "posta-r3"]
 
 
