@@ -18,7 +18,8 @@ from starlette.routing import Match, Route
 from exchange import __version__
 from exchange.hub import open_hub
 from exchange.problems import NotFound, NotSupported, Problem
-from exchange.rest import openapi, routes, token
+from exchange.provider.routes import provider_router
+from exchange.rest import openapi, routes, sign_in, token
 from exchange.rest.dispatch import Application, Dispatch
 from exchange.rest.outcome import problem_response
 from exchange.settings import settings
@@ -33,7 +34,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     sys.setswitchinterval(SWITCH_SECONDS)
     anyio.to_thread.current_default_thread_limiter().total_tokens = settings().threads_per_worker
     hub = open_hub(settings())
-    app.state.spine = hub.spine
+    app.state.spine, app.state.store = hub.spine, hub.store
     app.state.threads = ThreadPoolExecutor(settings().threads_per_worker, thread_name_prefix="act")
     # What stands after the start stays: the collector looks at requests' garbage only, and less often.
     gc.collect()
@@ -43,6 +44,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
     finally:
         app.state.threads.shutdown()
+        hub.spine.close()
         hub.store.close()
 
 
@@ -58,6 +60,9 @@ def create_app() -> FastAPI:
         openapi_url=None,
     )
     app.include_router(token.router)
+    app.include_router(sign_in.router)
+    if settings().has_own_provider:
+        app.include_router(provider_router())
     app.include_router(routes.router)
     app.include_router(openapi.router)
     acts = routes.fhir_routes()

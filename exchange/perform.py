@@ -19,9 +19,7 @@ from exchange.audit.log import append_and_commit
 from exchange.audit.refusal_tally import RefusalTally
 from exchange.audit.seal import Sealed, seal_log
 from exchange.authentication.assertion import ALGORITHMS as ASSERTION_ALGORITHMS
-from exchange.authentication.assertion import (
-    ASSERTION_TYPE,
-)
+from exchange.authentication.assertion import ASSERTION_TYPE
 from exchange.authentication.bearer_token import BearerTokens
 from exchange.authentication.limits import Limits
 from exchange.authentication.people import People

@@ -25,6 +25,13 @@ OPEN = {
     "/fhir/metadata",
     "/fhir/.well-known/smart-configuration",
     "/auth/token",
+    "/auth/introspect",
+    "/auth/revoke",
+    "/.well-known/oauth-authorization-server",
+    "/auth/authorize",
+    "/auth/callback",
+    "/auth/jwks",
+    "/.well-known/openid-configuration",
     "/docs",
     "/health/live",
     "/health/ready",
@@ -100,7 +107,9 @@ def test_every_other_address_wants_a_token(live, method, path, authorization):
 
 
 def test_what_is_open_says_nothing_of_anybody(live, post):
-    for path in sorted(OPEN - {"/auth/token"}):
+    for path in sorted(
+        OPEN - {"/auth/token", "/auth/introspect", "/auth/revoke", "/auth/authorize", "/auth/callback"}
+    ):
         answer = live.http("GET", path)
         assert answer.status_code == 200
         assert "posta-" not in answer.text
