@@ -93,6 +93,7 @@ def person_requester(
     return Requester(
         client.client_id, client.name, account.organization_id, account.role, scopes, grant.purpose_of_use,
         account.id_prefix, token_id, within=account.within, user=account.user,
+        requests_per_minute=client.requests_per_minute,
     )  # fmt: skip
 
 

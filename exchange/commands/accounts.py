@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from typing import Annotated, Final
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from exchange.authentication import account as room
 from exchange.commands.opened import USED_WRONGLY, opened_hub, out
@@ -61,7 +61,7 @@ def list_accounts() -> None:
     """List the accounts."""
     with opened_hub().store.transaction() as transaction:
         rows = room.all_accounts(transaction)
-    table = Table("account", "name", "role", "facility", "function", "until", "open")
+    table = Table(Column("account", no_wrap=True), "name", "role", "facility", "function", "until", "open")
     for each in rows:
         until = each.valid_until.isoformat() if each.valid_until else ""
         table.add_row(each.account_id, each.name, each.role, each.organization_id, each.functional_role, until,

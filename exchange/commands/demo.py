@@ -5,6 +5,7 @@ Leaves:  the demonstration to exchange/demo, which is imported only where it run
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated, Final
@@ -51,3 +52,25 @@ def demo_token(
         raise typer.Exit(2)
     url = (folder / "url").read_text() if (folder / "url").exists() else settings().base_url
     print(FhirClient(url, client_id, key, scopes.get(client_id, FILING_SCOPE)).token())
+
+
+@app.command("demo-code", hidden=True)
+def demo_code(
+    username: Annotated[str, typer.Argument(help="A person of the demonstration.")],
+    folder: Annotated[Path, typer.Option(help="Where the demonstration lives.")] = Path("var/demo"),
+) -> None:
+    """Print the six digits that the person's phone would show."""
+    from exchange.demo.people_sign_in import code_of
+
+    print(code_of(folder, username))
+
+
+@app.command("demo-sign-in", hidden=True)
+def demo_sign_in(
+    folder: Annotated[Path, typer.Option(help="Where the demonstration lives.")] = Path("var/demo"),
+) -> None:
+    """Play an app: let somebody sign in with a browser, and print what the hub gives for it."""
+    from exchange.demo.people_sign_in import sign_in
+
+    url = (folder / "url").read_text() if (folder / "url").exists() else settings().base_url
+    print(json.dumps(sign_in(url), indent=2))

@@ -26,6 +26,7 @@ from exchange.demo.bundles import organizations
 from exchange.demo.ccda import write_documents
 from exchange.demo.client import FhirClient, make_client_key
 from exchange.demo.hl7v2 import messages, send_over_mllp
+from exchange.demo.people_sign_in import make_people
 from exchange.demo.processes import Processes, command, require_free, wait_until_ready
 from exchange.demo.processes import run as run_command
 from exchange.demo.region import Region, build_region
@@ -86,6 +87,7 @@ class Demonstration:
         self.settings = self._settings()
         self.hub: Hub | None = None
         self.credentials: dict[str, str] = {}
+        self.credentials_of_people: list[tuple[str, str, str]] = []
 
     def show(self) -> dict[str, Any]:
         """All six steps; the figures of the last line."""
@@ -118,6 +120,14 @@ class Demonstration:
        "{url}/fhir/AuditEvent?_sort=-date&_count=3&_pretty=true"
 """
         )
+        for username, role, password in self.credentials_of_people:
+            self.out.print(f"  person [bold]{username}[/bold] ({role}), password of this run: {password}")
+        if self.credentials_of_people:
+            program = command("exchange")
+            self.out.print(f"""
+  {program} demo-sign-in --folder {self.folder}          # plays an app: sign in with a browser, see the token
+  {program} demo-code medica --folder {self.folder}      # plays the phone: the six digits that it shows now
+""")
 
     def stop(self) -> None:
         """End every process that was started, and the embedded database."""
@@ -172,6 +182,8 @@ class Demonstration:
         self._register_own("clinic", own, "system", CLINIC_SCOPE, "clinic-")
         asking = peru.organization_id(self.region.asking.renipress)
         self._register_own("regional-hospital", asking, "system", ASKING_SCOPE, "hospital-")
+        if self.settings.has_own_provider:
+            self.credentials_of_people = make_people(self.hub, self.folder, asking)
         self._register_own("administrator", "ipress-geresa", "administrator", AUDIT_SCOPE, "ipress-")
 
     def _register_own(self, client_id: str, organization: str, role: Role, scopes: str, prefix: str) -> None:

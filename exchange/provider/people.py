@@ -42,7 +42,7 @@ INSERT INTO provider_person (subject, username, password_hash, totp_sealed, totp
 VALUES (%s, %s, '', '', 0, 0, 0, %s, %s, %s) ON CONFLICT (username) DO NOTHING"""
 RESET: Final = """
 UPDATE provider_person SET password_hash = '', totp_sealed = '', totp_step = 0, failures = 0, locked_until = 0,
-  enrolment_hash = %s, enrolment_until = %s
+  enrolment_hash = %s, enrolment_until = %s, valid_until = coalesce(%s, valid_until)
 WHERE username = %s"""
 ENROL: Final = """
 UPDATE provider_person SET password_hash = %s, totp_sealed = %s, totp_step = %s, failures = 0, locked_until = 0,
@@ -82,10 +82,10 @@ def add_person(transaction: Transaction, username: str, valid_until: date) -> tu
     return subject, secret
 
 
-def reset_person(transaction: Transaction, username: str) -> str | None:
+def reset_person(transaction: Transaction, username: str, valid_until: date | None = None) -> str | None:
     """A new secret to enrol with, where password and codes are forgotten from now on; None: nobody of this name."""
     secret = secrets.token_urlsafe(16)
-    told = (_hash(secret), int(time.time()) + ENROLMENT_SECONDS, username)
+    told = (_hash(secret), int(time.time()) + ENROLMENT_SECONDS, valid_until, username)
     return secret if transaction.run(RESET, told) == 1 else None
 
 

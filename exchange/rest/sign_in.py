@@ -24,7 +24,7 @@ from exchange.perform import ASSERTION_ALGORITHMS, Spine
 from exchange.problems import Problem, Unauthenticated, Unavailable
 from exchange.request import Request as Asked
 from exchange.rest import negotiation
-from exchange.rest.outcome import problem_response
+from exchange.rest.outcome import problem_response, status_of
 from exchange.settings import settings
 
 THREADS: Final = 4
@@ -66,7 +66,7 @@ async def authorize(request: Request) -> Response:
     """An app asks for a person; open to everybody, since the person signs in at the provider."""
     spine: Spine = request.app.state.spine
     try:
-        location, cookie = await _apart(lambda: spine.people.begin(_query(request), _asked(request)))
+        location, cookie = await _apart(lambda: spine.people.begin(_query(request), _admitted(request)))
     except Problem as problem:
         return _page(problem)
     response = _redirect(location)
@@ -81,7 +81,7 @@ async def callback(request: Request) -> Response:
     spine: Spine = request.app.state.spine
     cookie = request.cookies.get(cookie_name(), "")
     try:
-        location = await _apart(lambda: spine.people.finish(cookie, _query(request), _asked(request)))
+        location = await _apart(lambda: spine.people.finish(cookie, _query(request), _admitted(request)))
     except Problem as problem:
         return _page(problem)
     response = _redirect(location)
@@ -183,12 +183,16 @@ def _query(request: Request) -> list[tuple[str, str]]:
     return parse_qsl(text, keep_blank_values=True)
 
 
-def _asked(request: Request) -> Asked:
+def _admitted(request: Request) -> Asked:
+    """The step as the audit log keeps it, counted. Raises: Throttled."""
     # The path alone: codes and states are secrets.
-    return Asked(
+    asked = Asked(
         interaction="operation", operation="sign-in", request_id=negotiation.request_id(request.headers),
         described=f"{request.method} {request.url.path}",
     )  # fmt: skip
+    spine: Spine = request.app.state.spine
+    spine.systems.admit(asked, request.client.host if request.client else "")
+    return asked
 
 
 def _redirect(location: str) -> Response:
@@ -196,4 +200,5 @@ def _redirect(location: str) -> Response:
 
 
 def _page(problem: Problem) -> Response:
-    return HTMLResponse(_PAGE, 503 if isinstance(problem, Unavailable) else 400, headers=HEADERS)
+    status = 400 if isinstance(problem, Unauthenticated) else status_of(problem)
+    return HTMLResponse(_PAGE, status, headers=HEADERS)

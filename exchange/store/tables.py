@@ -15,6 +15,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Date,
     DateTime,
     Index,
     Integer,
@@ -24,6 +25,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    UniqueConstraint,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
@@ -78,10 +80,17 @@ resource = Table(
     metadata,
     *_version_columns(),
     *_index_columns(),
+    Column("clinical_until", BigInteger, comment="end of the clinical date; null: none"),
+    Column(
+        "facets",
+        ARRAY(Integer),
+        comment="what consents may name, hashed under the record; null: not labelled",
+    ),
     Column("body", LargeBinary, nullable=False),
     PrimaryKeyConstraint("id", "type", "compartment"),
     Index("resource_slice_idx", "compartment", "type", text("clinical_at DESC")),
     Index("resource_transaction_idx", "transaction"),
+    Index("resource_unlabelled_idx", "id", postgresql_where=text("facets IS NULL AND NOT is_deleted")),
     _by_instant("resource"),
     info=DISTRIBUTED,
     comment="the current version of each resource, sealed",
@@ -205,18 +214,74 @@ linkage_review = Table(
 consent_rule = Table(
     "consent_rule",
     metadata,
-    Column("compartment", BigInteger, nullable=False),
+    Column("compartment", BigInteger, nullable=False, comment="the record that the rule speaks of"),
+    Column("filed_in", BigInteger, nullable=False, comment="the record that the Consent lies in"),
+    Column("filed_by", BigInteger, nullable=False, comment="key of the facility that filed it"),
     Column("starts_at", BigInteger, nullable=False),
     Column("ends_at", BigInteger, nullable=False),
-    Column("actor", BigInteger, comment="key of an organisation; null: any"),
-    Column("rule", SmallInteger, nullable=False, comment="order within the consent"),
-    Column("depth", SmallInteger, nullable=False, comment="0 is the root provision"),
+    Column("clinical_from", BigInteger, comment="dataPeriod; null: any"),
+    Column("clinical_until", BigInteger),
+    Column(
+        "rule", SmallInteger, nullable=False, comment="number within the Consent; 0 is the root provision"
+    ),
+    Column("parent", SmallInteger, comment="the rule that it is an exception to"),
+    Column("covers", SmallInteger, nullable=False, comment="1 access, 2 sending, 3 both"),
     Column("is_permit", Boolean, nullable=False),
+    Column("is_content", Boolean, nullable=False, comment="it or an exception to it depends on the resource"),
+    Column("has_exceptions", Boolean, nullable=False),
     Column("consent_id", Text, nullable=False),
+    Column("actors", ARRAY(BigInteger), comment="keys of those it names; null: any"),
     Column("purposes", ARRAY(Text), comment="v3 ActReason codes with what they subsume; null: any"),
+    Column("clauses", ARRAY(Integer), comment="two-dimensional: of each row one facet has to be there"),
+    Column("bars", ARRAY(Integer), comment="facets of which none may be there"),
+    Column(
+        "opens", ARRAY(Integer), comment="a permit opens these confidentialities; null: whatever it matches"
+    ),
     PrimaryKeyConstraint("compartment", "consent_id", "rule"),
+    Index("consent_rule_filed_in_idx", "filed_in"),
     info=DISTRIBUTED,
-    comment="the provisions of each active Consent, flattened",
+    comment="the provisions of active Consents, for each record of the person",
+)
+
+consent_dependency = Table(
+    "consent_dependency",
+    metadata,
+    Column("compartment", BigInteger, nullable=False, comment="the record that the Consent lies in"),
+    Column("consent_id", Text, nullable=False),
+    Column(
+        "reference", BigInteger, nullable=False, comment="keyed hash of the resource that its rules lean on"
+    ),
+    PrimaryKeyConstraint("compartment", "consent_id", "reference"),
+    Index("consent_dependency_reference_idx", "reference"),
+    info=DISTRIBUTED,
+    comment="teams, groups and episodes that Consents name: where one changes, the rules do",
+)
+
+emergency_case = Table(
+    "emergency_case",
+    metadata,
+    Column("compartment", BigInteger, nullable=False, comment="the record that was asked for"),
+    Column(
+        "number", Text, nullable=False, comment="the reference that notices name; says nothing of anybody"
+    ),
+    Column("custodian", BigInteger, nullable=False, comment="key of the facility that opened it"),
+    Column("client_id", Text, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("opened_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("closed_at", BigInteger, comment="null: nobody has judged it yet"),
+    Column("officer_told_at", BigInteger),
+    Column("patient_told_at", BigInteger),
+    Column(
+        "body",
+        LargeBinary,
+        nullable=False,
+        comment="reason, attestations and verdict, sealed under the record",
+    ),
+    PrimaryKeyConstraint("compartment", "number"),
+    Index("emergency_case_custodian_idx", "custodian", "opened_at"),
+    info=DISTRIBUTED,
+    comment="emergency access: opened by a person, closed by another one",
 )
 
 client = Table(
@@ -231,6 +296,20 @@ client = Table(
     Column("id_prefix", Text, nullable=False, unique=True),
     Column("jwks", JSONB, nullable=False),
     Column("is_active", Boolean, nullable=False, server_default=text("true")),
+    Column("redirect_uris", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Column("is_public", Boolean, nullable=False, server_default=text("false")),
+    Column("further_roles", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Column("within", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Column("user_roles", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Column("jwks_uri", Text, nullable=False, server_default=text("''")),
+    Column(
+        "user_organizations",
+        JSONB,
+        nullable=False,
+        server_default=text("'{}'"),
+        comment="id of each: what it is within",
+    ),
+    Column("requests_per_minute", Integer, comment="null: as the settings say"),
     Column("registered_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
     PrimaryKeyConstraint("client_id"),
     info=REFERENCE,
@@ -247,6 +326,144 @@ assertion = Table(
     Index("assertion_expires_at_idx", "expires_at"),
     info=REFERENCE,
     comment="client assertions seen: each is used once",
+)
+
+revoked_token = Table(
+    "revoked_token",
+    metadata,
+    Column("jti", Text, nullable=False),
+    Column("expires_at", BigInteger, nullable=False, comment="seconds since 1970"),
+    PrimaryKeyConstraint("jti"),
+    Index("revoked_token_expires_at_idx", "expires_at"),
+    info=REFERENCE,
+    comment="access tokens that end before their time",
+)
+
+searched_value = Table(
+    "searched_value",
+    metadata,
+    Column("hour", BigInteger, nullable=False, autoincrement=False, comment="since 1970"),
+    Column("asker", BigInteger, nullable=False, comment="keyed hash of the client and its user"),
+    Column("value", BigInteger, nullable=False, comment="keyed hash of what was searched for"),
+    PrimaryKeyConstraint("hour", "asker", "value"),
+    info=REFERENCE,
+    comment="different values that each asker searched for, for this hour's limit",
+)
+
+account = Table(
+    "account",
+    metadata,
+    Column("account_id", Text, nullable=False),
+    Column("issuer", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("organization_id", Text, nullable=False),
+    Column("within", ARRAY(Text), nullable=False),
+    Column("functional_role", Text, nullable=False),
+    Column("reference", Text, nullable=False),
+    Column("valid_from", Date, nullable=False),
+    Column("valid_until", Date, comment="null: no end, for patients alone"),
+    Column("is_active", Boolean, nullable=False, server_default=text("true")),
+    PrimaryKeyConstraint("account_id"),
+    UniqueConstraint("issuer", "subject"),
+    info=REFERENCE,
+    comment="people who sign in: one account each",
+)
+
+authorization_code = Table(
+    "authorization_code",
+    metadata,
+    Column("grant_id", Text, nullable=False),
+    Column("code_hash", LargeBinary, nullable=False, unique=True),
+    Column("client_id", Text, nullable=False),
+    Column("account_id", Text, nullable=False),
+    Column("redirect_uri", Text, nullable=False),
+    Column("challenge", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("purpose_of_use", Text, nullable=False),
+    Column("nonce", Text, nullable=False),
+    Column("issued_at", BigInteger, nullable=False, comment="seconds since 1970"),
+    Column("expires_at", BigInteger, nullable=False, comment="seconds since 1970"),
+    Column("is_redeemed", Boolean, nullable=False, server_default=text("false")),
+    Column("is_revoked", Boolean, nullable=False, server_default=text("false")),
+    PrimaryKeyConstraint("grant_id"),
+    Index("authorization_code_expires_at_idx", "expires_at"),
+    info=REFERENCE,
+    comment="codes of sign-ins: each is redeemed once; kept while a token of it may live",
+)
+
+signing_key = Table(
+    "signing_key",
+    metadata,
+    Column("purpose", Text, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("purpose"),
+    info=REFERENCE,
+    comment="private keys of identity tokens, sealed",
+)
+
+provider_person = Table(
+    "provider_person",
+    metadata,
+    Column("subject", Text, nullable=False),
+    Column("username", Text, nullable=False, unique=True),
+    Column("password_hash", Text, nullable=False),
+    Column("totp_sealed", LargeBinary, nullable=False),
+    Column("totp_step", BigInteger, nullable=False, comment="of the last code that was used"),
+    Column("failures", Integer, nullable=False),
+    Column("locked_until", BigInteger, nullable=False, comment="seconds since 1970"),
+    Column("enrolment_hash", LargeBinary, nullable=False, comment="empty: enrolled"),
+    Column("enrolment_until", BigInteger, nullable=False, comment="seconds since 1970"),
+    Column("valid_until", Date, nullable=False),
+    PrimaryKeyConstraint("subject"),
+    info=REFERENCE,
+    comment="people of the demonstration's own provider",
+)
+
+provider_code = Table(
+    "provider_code",
+    metadata,
+    Column("code_hash", LargeBinary, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("nonce", Text, nullable=False),
+    Column("challenge", Text, nullable=False),
+    Column("expires_at", BigInteger, nullable=False, comment="seconds since 1970"),
+    PrimaryKeyConstraint("code_hash"),
+    info=REFERENCE,
+    comment="codes of the demonstration's own provider",
+)
+
+policy_version = Table(
+    "policy_version",
+    metadata,
+    Column("digest", Text, nullable=False, comment="SHA-256 of the regional policy's file"),
+    Column("adopted_at", BigInteger, nullable=False),
+    Column(
+        "state", Text, nullable=False, server_default=text("'noted'"), comment="noted, waiting, filling, done"
+    ),
+    Column("barrier", BigInteger, nullable=False, server_default=text("0")),
+    Column(
+        "done", Text, nullable=False, server_default=text("''"), comment="id of the last row labelled by it"
+    ),
+    Column("done_type", SmallInteger, nullable=False, server_default=text("0")),
+    PrimaryKeyConstraint("digest"),
+    info=REFERENCE,
+    comment="the policies that the hub went by, the newest adoption last, and how far each is applied",
+)
+
+sensitivity_determination = Table(
+    "sensitivity_determination",
+    metadata,
+    Column("compartment", BigInteger, nullable=False),
+    Column("episode", BigInteger, nullable=False, comment="keyed hash of the Encounter"),
+    Column("determined_at", BigInteger, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("sealed", LargeBinary, nullable=False, comment="what, by whom, why"),
+    PrimaryKeyConstraint("id", "compartment"),
+    Index("sensitivity_determination_episode_idx", "compartment", "episode", "determined_at"),
+    info=DISTRIBUTED,
+    comment="what clinicians determined about episodes; the latest counts; append-only",
 )
 
 hub_key = Table(
