@@ -17,6 +17,7 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import ParseError, fromstring
 
 from exchange.fhir.resource import parse
+from exchange.fhir.structure import structural_issues
 from exchange.problems import Problem
 
 MOST_BYTES: Final = 16 * 1024 * 1024
@@ -71,10 +72,12 @@ def content_of(content_type: str, data: str) -> Content | None:
 
 
 def _fhir(content: bytes) -> Content | None:
+    """A resource of sound structure: what breaks FHIR's structure is not read as FHIR."""
     try:
-        return Content(resource=parse(content, max_bytes=MOST_BYTES, max_depth=MOST_DEPTH))
+        resource = parse(content, max_bytes=MOST_BYTES, max_depth=MOST_DEPTH)
     except Problem:
         return None
+    return None if structural_issues(resource) else Content(resource=resource)
 
 
 def _cda(content: bytes) -> Content | None:

@@ -96,7 +96,10 @@ def linked_in(transaction: Transaction, custodian: int, at_hand: Mapping[str, di
             return None
         parameters = {"id": named.id, "type": type_code(named.type), "custodian": custodian,
                       "is_directory": named.type in DIRECTORY_LINKS}  # fmt: skip
-        versions = opened(transaction, transaction.rows(LINKED, parameters))
+        try:
+            versions = opened(transaction, transaction.rows(LINKED, parameters))
+        except KeyDestroyed:
+            return None
         return versions[0].parsed() if versions else None
 
     return linked

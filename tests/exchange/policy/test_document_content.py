@@ -7,6 +7,8 @@ import json
 from datetime import date
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from exchange.demo.ccda import documents
 from exchange.demo.region import build_region
@@ -77,16 +79,18 @@ def test_data_that_is_no_base64_is_restricted():
 def test_fhir_documents_have_the_label_of_what_they_hold():
     def bundle(code):
         condition = {
-            "resourceType": "Condition",
-            "id": "c",
+            "resourceType": "Condition", "id": "c", "subject": {"reference": "Patient/p"},
             "code": {"coding": [{"system": CIE10, "code": code}]},
-        }
+        }  # fmt: skip
         composition = {
-            "resourceType": "Composition", "id": "k", "section": [{"entry": [{"reference": "Condition/c"}]}],
+            "resourceType": "Composition", "id": "k", "status": "final", "type": {"text": "Informe"}, "date": "2026-01-01",
+            "author": [{"display": "Dra. Flores"}], "title": "Informe", "section": [{"entry": [{"reference": "Condition/c"}]}],
         }  # fmt: skip
         return {
             "resourceType": "Bundle",
             "type": "document",
+            "timestamp": "2026-01-01T00:00:00Z",
+            "identifier": {"system": "urn:d", "value": "1"},
             "entry": [{"resource": composition}, {"resource": condition}],
         }
 
@@ -95,6 +99,34 @@ def test_fhir_documents_have_the_label_of_what_they_hold():
         for kind in ("application/fhir+json", "application/json; charset=utf-8"):
             assert labelled(a_binary(kind, json.dumps(bundle(code)))) == expected
             assert labelled(a_reference(contentType=kind, data=coded(json.dumps(bundle(code))))) == expected
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.sampled_from(["B24", CIE10, "Condition"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["meta", "security", "code", "coding", "system", "section", "entry", "contained", "resourceType",
+                             "data", "contentType", "url", "reference", "medicationReference", "confidentiality"]),
+            inner, max_size=4,
+        )
+    ),
+    max_leaves=20,
+)  # fmt: skip
+
+
+@given(
+    st.sampled_from(
+        ["Condition", "Composition", "Bundle", "Binary", "MedicationRequest", "Organization", "NoSuch"]
+    ),
+    JSON,
+)
+def test_whatever_stands_in_a_document_has_a_label(kind, content):
+    told = {"resourceType": kind, "id": "x"} | (
+        content if isinstance(content, dict) else {"extension": content}
+    )
+    found = labelled(a_binary("application/fhir+json", json.dumps(told)))
+    assert found.confidentiality in ("N", "R", "V")
 
 
 def test_documents_inside_of_documents_are_read_to_a_depth():
