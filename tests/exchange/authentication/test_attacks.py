@@ -217,7 +217,8 @@ def test_a_parameter_told_twice_is_refused(clinic):
 
 @pytest.mark.parametrize(
     "scope",
-    ["system/Patient.read", "system/Patient.write", "system/*.*", "system/Patient.*", "SYSTEM/Patient.rs", "System/Patient.rs",
+    ["system:Patient.read", "system:Patient.rs", "system/Patient.rs system/Patient.read", "system/Patient.cruds system/*.read",
+        "system/Patient.read", "system/Patient.write", "system/*.*", "system/Patient.*", "SYSTEM/Patient.rs", "System/Patient.rs",
      "system/patient.rs", "system/Patient.RS", "system/Patient.sr", "system/Patient.rr", "system/Patient.", "system/.rs", "system/Patient.rsx",
      "user/Patient.rs", "patient/Patient.rs", "system/Patient.rs system/Patient.rs", "system/Patient.rs  system/Observation.rs", " system/Patient.rs",
      "system/Patient.rs ", "system/Patient.rs\tsystem/Observation.rs", "system/Pati\u0435nt.rs", "system/Patient.\uff52s", "\u017fystem/Patient.rs",
