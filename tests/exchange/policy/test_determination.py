@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from exchange.policy.determination import Determination, determined
+from exchange.policy.determination import Determination, determined, record_determination
 from exchange.policy.sensitivity import NORMAL, Label
 from exchange.requester import User
 from tests.exchange.policy.episodes import (
@@ -263,3 +264,20 @@ def test_of_several_episodes_the_strictest_counts():
     assert determined(HIV, NORMAL, ["e", "f"], [1], found, 5) == HIV
     assert determined(HIV, NORMAL, ["e", "f"], [1], found | {(1, "f"): Determination(SDV, 9)}, 5) == SDV
     assert determined(HIV, NORMAL, [], [1], found, 5) == HIV
+
+
+def test_what_is_written_while_somebody_determines_is_not_missed(world):
+    """The writer waits for the determination, and is labelled by it."""
+    with world.sql() as cursor:
+        cursor.execute("SELECT compartment FROM resource WHERE id = 'posta-e1'")
+        [(compartment,)] = cursor.fetchall()
+    with world.database_store.transaction() as transaction:
+        record_determination(transaction, compartment, "posta-e1", Determination(SDV, transaction.now), {})
+        writer = threading.Thread(target=world.post.store, args=(a_condition("posta-w1"),))
+        writer.start()
+        writer.join(0.5)
+        assert writer.is_alive()
+        transaction.commit()
+    writer.join(10)
+    assert levels(world)["posta-w1"] == "V"
+    assert categories(world, "posta-w1") == {"SDV"}

@@ -151,6 +151,7 @@ def test_a_document_is_labelled_by_its_binary(world):
     content = {
         "resourceType": "Condition",
         "id": "c",
+        "subject": {"reference": "Patient/posta-p1"},
         "code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10", "code": "I10"}]},
     }
     binary = {
