@@ -10,7 +10,6 @@ from tests.passage.world import a_world
 @pytest.fixture(scope="session")
 def shared_hub(server):
     with a_world(server) as made:
-        made.spine.relabel()  # the event of its first policy is cleared away with the rest
         yield made
 
 
