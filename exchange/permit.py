@@ -6,6 +6,19 @@ Leaves:  making one to consent/decision, which alone may construct it (an archit
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+
+AuditOf = Literal["all", "facility", "records"]
+
+
+@dataclass(frozen=True, slots=True)
+class Emergency:
+    """What an open emergency case adds: records, the confidentialities open in them, and the resource types."""
+
+    compartments: tuple[int, ...]
+    opened: tuple[int, ...]
+    types: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,11 +30,16 @@ class Permit:
     beside        records of others that share resources with those: only what is shared may be read there
     named         for each criterion that names patients, the records among `compartments` that it asks for
     custodian     the requester's own facility: a facility always sees what it produced
-    actors        the facility and its parents, as consent rules name them
+    actors        the facility, its parents, the system and the person, as consent rules name them
+    opened        facets of the confidentialities that are open in whole records, see policy/facets
+    judged        records whose consents speak of content: each row is judged
+    assumed       authorisations that the policy assumes, as bits: 2 is sending
+    emergency     what an open emergency case adds
     purpose       the purpose of use, as a v3 ActReason code
     decided_at    microseconds since 1970 UTC: consents are judged at this instant
     types         resource types that the token's scopes let it read; None means all
     audit         whether audit events, and nothing of a chart, may be read
+    audit_of      whose: `all`, those of the `facility`, or those of the `records` in `compartments`
     reason        which rules made the decision; for the audit log, never for the caller
     """
 
@@ -35,6 +53,11 @@ class Permit:
     reason: str
     beside: tuple[int, ...] = ()
     named: tuple[tuple[int, ...], ...] = ()
+    opened: tuple[int, ...] = ()
+    judged: tuple[int, ...] = ()
+    assumed: int = 0
+    emergency: Emergency | None = None
+    audit_of: AuditOf = "all"
 
     def reads(self, resource_type: str) -> bool:
         """Whether rows of the type may be in the answer at all (includes obey this too)."""

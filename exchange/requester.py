@@ -89,6 +89,11 @@ def custodian_key(organization_id: str) -> int:
     return int.from_bytes(blake2b(organization_id.encode(), digest_size=8).digest(), "big", signed=True)
 
 
+UNKNOWN_PERSON: Final = "person/unknown"
+UNKNOWN_ROLE: Final = "role/"
+"""What a denial of some person or role means too: whoever does not say who asks might be the one."""
+
+
 def actor_key(reference: str) -> int:
     """The number under which consent rules name an actor: an organisation's is its custodian key."""
     return custodian_key(reference.removeprefix("Organization/"))
@@ -139,9 +144,8 @@ class Requester:
         """Everything that a consent may name to mean this requester: see `actor_key`."""
         named = [f"Organization/{each}" for each in (self.organization_id, *self.within)]
         named.append(f"Device/{self.client_id}")
-        if self.user is not None:
-            named += [self.user.reference] if self.user.reference else []
-            named += [f"role/{self.user.role}"] if self.user.role else []
+        reference, role = (self.user.reference, self.user.role) if self.user else ("", "")
+        named += [reference or UNKNOWN_PERSON, f"role/{role}" if role else UNKNOWN_ROLE]
         return tuple(actor_key(each) for each in named)
 
     @property

@@ -45,7 +45,7 @@ def event_index(
                 tokens.add(blind.value(hash_text("AuditEvent", "patient", own)))
     # 3.
     low, high = date_range(varying["recorded"])
-    return Index(low, tokens, [parameter_number("date"), low, high])
+    return Index(low, tokens=tokens, ranges=[parameter_number("date"), low, high])
 
 
 def _remembered(transaction: Transaction, part: dict[str, Any]) -> frozenset[int]:

@@ -1,34 +1,41 @@
 """The decision: the only place where a Permit is made.
 
-Spec:    docs/decisions/0011-consent-rules.md; IHE PCF 1.1; Ley 30024 (Peru).
-Leaves:  reading Consents to provision; putting the Permit into queries to store/visibility.
+Spec:    docs/decisions/0011-consent-rules.md, 0018-decision-inside-queries.md; IHE PCF 1.1; Ley 30024 (Peru).
+Leaves:  reading Consents to provision; what they come to for each record to reach; putting the Permit into queries to
+         store/visibility.
 
-Order: (1) role, (2) scopes, (3) each consent that speaks, (4) deny overrides, (5) silence denies,
-(6) what a facility produced itself it sees. What is not permitted is out of reach, and so looks absent.
+Order: (1) law and role, (2) scopes, (3) each consent that speaks, (4) deny overrides, (5) silence denies, (6) an open
+emergency case, and what a facility produced itself it sees. What is not permitted is out of reach, and so looks absent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
-from exchange.consent.provision import Rule
-from exchange.consent.rules_store import Person, persons_of_patients, persons_of_resource
-from exchange.permit import DIRECTORY_TYPES, Permit
+from exchange.consent import break_glass
+from exchange.consent.provision import BOTH, SENDING
+from exchange.consent.reach import Person, Record, patients_in_sight, persons_of_patients, persons_of_resource
+from exchange.consent.representative import represented
+from exchange.permit import DIRECTORY_TYPES, AuditOf, Emergency, Permit
+from exchange.policy.adopted import policy
+from exchange.policy.facets import hashed, level
+from exchange.policy.regional_policy import Act
 from exchange.problems import Denied
 from exchange.request import Need
-from exchange.requester import Requester, custodian_key
+from exchange.requester import Requester
 from exchange.store.session import Transaction
 
 _VERBS: Final = {"c": "create", "r": "read", "u": "update", "d": "delete", "s": "search"}
+_WRITERS: Final = frozenset({"system", "clinician", "administrator"})
 
 
 def decide(transaction: Transaction, requester: Requester, need: Need) -> Permit:
     """The reach of one act.
 
-    Raises: Denied - the role or the token's scopes do not allow the act at all.
+    Raises: Denied - the law, the role or the token's scopes do not allow the act at all.
     """
-    # 1. Role: administrators see events and the directory, never a chart; clinic systems never see events.
+    # 1. Law and role: which kinds of act, and for which purposes.
     for resource_type, _ in need.actions:
         _require_role(requester, resource_type, is_write=need.is_write)
     # 2. Scopes: every type and every verb of the act must be covered.
@@ -36,83 +43,67 @@ def decide(transaction: Transaction, requester: Requester, need: Need) -> Permit
         if not requester.may(resource_type, action):
             raise Denied(
                 f"the token's scopes do not allow to {_VERBS[action]} {resource_type}",
-                reason=f"scope system/{resource_type}.{action} not granted",
+                reason=f"scope {resource_type}.{action} not granted",
             )
     # 3.-6. Whose records are in reach.
-    if requester.role == "administrator":
-        return _administrator(transaction, requester, need)
+    if any(resource_type == "AuditEvent" for resource_type, _ in need.actions):
+        return _of_events(transaction, requester, need)
     if need.is_write:
-        return _permit(transaction, requester, None, (), "own records")
+        return _permit(transaction, requester, None, "own records")
+    if requester.role == "patient":
+        return _of_oneself(transaction, requester, need)
     if need.target is not None:
         if need.target[0] in DIRECTORY_TYPES:
-            return _permit(transaction, requester, (), (), "directory")
-        persons = persons_of_resource(transaction, *need.target)
-        return _of_persons(transaction, requester, persons)
+            return _permit(transaction, requester, (), "directory")
+        return _of_persons(transaction, requester, persons_of_resource(transaction, requester, *need.target))
     if need.patients:
         return _of_named(transaction, requester, need.patients)
-    actors = (custodian_key(requester.organization_id),)
-    return _permit(transaction, requester, None, actors, "own records and consents")
-
-
-def judge(person_rules: Iterable[Rule], actors: Sequence[int], purpose: str, at: int) -> tuple[bool, str]:
-    """Whether a person's consents permit, and which of them decided. Silence denies.
-
-    1. A rule matches when its actor, purpose and period all do.
-    2. Within a consent the deepest match decides; siblings that both match deny.
-    3. Across consents a deny overrides; without any permit the region's default denies.
-    """
-    spoken: dict[tuple[int, str], tuple[int, bool]] = {}
-    for rule in person_rules:
-        # 1.
-        if rule.actor is not None and rule.actor not in actors:
-            continue
-        if rule.purposes is not None and purpose not in rule.purposes:
-            continue
-        if not rule.starts_at <= at <= rule.ends_at:
-            continue
-        # 2.
-        key = (rule.compartment, rule.consent_id)
-        depth, permits = spoken.get(key, (-1, False))
-        if rule.depth > depth:
-            spoken[key] = (rule.depth, rule.is_permit)
-        elif rule.depth == depth:
-            spoken[key] = (depth, permits and rule.is_permit)
-    # 3.
-    for (_, consent_id), (_, permits) in sorted(spoken.items()):
-        if not permits:
-            return False, f"Consent/{consent_id} denies"
-    if spoken:
-        return True, f"Consent/{min(spoken)[1]} permits"
-    return False, "no consent speaks: the region's default denies"
+    if not requester.sees_charts:
+        return _permit(transaction, requester, None, "directory")
+    if policy().defaults.treatment_relationship == "record":
+        return _permit(transaction, requester, None, "own records: no patient is named")
+    return _permit(transaction, requester, None, "own records and consents", actors=requester.actors)
 
 
 def _require_role(requester: Requester, resource_type: str, *, is_write: bool) -> None:
     is_audit = resource_type == "AuditEvent"
     if is_audit and is_write:
         raise Denied("audit events are written by the hub alone", reason="write to AuditEvent")
-    if requester.role == "administrator":
-        if not is_audit and resource_type not in DIRECTORY_TYPES:
-            raise Denied("an administrator sees events and the directory, not charts", reason="role")
-    elif is_audit:
-        raise Denied("audit events are for administrators", reason="role")
+    act: Act = "events" if is_audit else "directory" if resource_type in DIRECTORY_TYPES else "charts"
+    chosen = policy()
+    if not chosen.may(requester.role, act, requester.purpose_of_use):
+        raise Denied(
+            f"the role {requester.role} may not see {act} for this purpose of use",
+            reason=f"policy {chosen.region.version}: roles.{requester.role}",
+        )
+    if is_write and requester.role not in _WRITERS:
+        raise Denied(f"the role {requester.role} reads alone", reason="role")
 
 
-def _administrator(transaction: Transaction, requester: Requester, need: Need) -> Permit:
-    is_audit = any(resource_type == "AuditEvent" for resource_type, _ in need.actions)
-    if not is_audit:
-        return _permit(transaction, requester, None, (), "directory")
+def _of_events(transaction: Transaction, requester: Requester, need: Need) -> Permit:
+    """Audit events: of everybody, of one's facility, or about oneself."""
     compartments: tuple[int, ...] | None = None
     named: list[tuple[int, ...]] = []
+    if requester.role == "patient":
+        own = _own_records(transaction, requester)
+        compartments = tuple(sorted(own))
     if need.patients:
         blind = transaction.crypto.blind_index
         groups = [{blind.patient_compartment(each) for each in group} for group in need.patients]
-        people = [
-            each for each in persons_of_patients(transaction, set().union(*groups)) if not each.is_beside
-        ]
+        people = persons_of_patients(transaction, requester, set().union(*groups))
         for group in groups:
-            records = {record for person in people if person.asked in group for record in person.records}
-            named.append(tuple(sorted(group | records)))
+            records = {
+                record.compartment
+                for person in people
+                if not person.is_beside and person.asked in group
+                for record in person.records
+            }
+            reached = group | records
+            named.append(tuple(sorted(reached if compartments is None else reached & set(compartments))))
         compartments = tuple(sorted({record for group in named for record in group}))
+    audit_of: AuditOf = "all"
+    if requester.role in ("privacy-officer", "patient"):
+        audit_of = "facility" if requester.role == "privacy-officer" else "records"
     return Permit(
         compartments=compartments,
         custodian=requester.custodian,
@@ -121,63 +112,177 @@ def _administrator(transaction: Transaction, requester: Requester, need: Need) -
         decided_at=transaction.now,
         types=requester.readable_types(),
         audit=True,
-        reason="auditor",
+        reason=requester.role,
         named=tuple(named),
+        audit_of=audit_of,
     )
+
+
+def _of_oneself(transaction: Transaction, requester: Requester, need: Need) -> Permit:
+    """A patient, or who stands for one: the own records alone, whatever their labels."""
+    own = _own_records(transaction, requester)
+    blind = transaction.crypto.blind_index
+    named = [
+        tuple(sorted({blind.patient_compartment(each) for each in group} & set(own)))
+        for group in need.patients
+    ]
+    named = [tuple(sorted(own)) if group else () for group in named]
+    return _permit(
+        transaction,
+        requester,
+        tuple(sorted(own)) if not need.patients or any(named) else (),
+        "the patient's own record",
+        named=tuple(named),
+        opened=tuple(hashed(each, level(one), blind) for each in own for one in ("N", "R", "V")),
+    )
+
+
+def _own_records(transaction: Transaction, requester: Requester) -> list[int]:
+    """The records of the person who asks, or for whom a representative asks; empty where that is nobody's."""
+    patient_id = represented(transaction, requester)
+    if not patient_id:
+        return []
+    compartment = transaction.crypto.blind_index.patient_compartment(patient_id)
+    people = persons_of_patients(transaction, requester, [compartment])
+    return [record.compartment for person in people if not person.is_beside for record in person.records]
 
 
 def _of_named(transaction: Transaction, requester: Requester, groups: tuple[tuple[str, ...], ...]) -> Permit:
     """A search that names patients: the records of all of them; each criterion asks within those that it names."""
     blind = transaction.crypto.blind_index
     asked = [{blind.patient_compartment(each) for each in group} for group in groups]
-    return _of_persons(transaction, requester, persons_of_patients(transaction, set().union(*asked)), asked)
+    people = persons_of_patients(transaction, requester, set().union(*asked))
+    return _of_persons(transaction, requester, people, asked)
 
 
 def _of_persons(
     transaction: Transaction, requester: Requester, persons: Sequence[Person], asked: Sequence[set[int]] = ()
 ) -> Permit:
+    assumed = _assumed()
     reached: dict[int, set[int]] = {}
     beside: set[int] = set()
+    opened: set[int] = set()
+    judged: set[int] = set()
+    emergencies: set[int] = set()
     reasons: set[str] = set()
+    blind = transaction.crypto.blind_index
     for person in persons:
-        own = {record for record, custodian in person.records.items() if custodian == requester.custodian}
-        # What a facility filed itself may deny it, and never permits it: nobody consents for himself.
-        rules = [
-            rule
-            for rule in person.rules
-            if not rule.is_permit or person.records.get(rule.compartment) != requester.custodian
-        ]
-        permits, reason = judge(rules, (requester.custodian,), requester.purpose_of_use, transaction.now)
-        reach = set(person.records) if permits else own
+        # 3. What each record's consents say.
+        own = {each.compartment for each in person.records if each.custodian == requester.custodian}
+        foreign = [each for each in person.records if each.compartment not in own]
+        if policy().defaults.treatment_relationship == "record" and not own:
+            foreign = []
+        open_whole = {each.compartment for each in foreign if _is_open(each, assumed)}
+        by_content = {
+            each.compartment for each in foreign if each.is_judged and each.permits and not each.is_denied
+        }
+        # 6. An emergency opens what is silent or denied, as far as the basic information goes.
+        emergency = break_glass.reach(transaction, requester, person, foreign)
+        reach = own | open_whole | by_content | emergency
+        opened |= {hashed(each, level("N"), blind) for each in open_whole - by_content}
+        judged |= by_content
+        emergencies |= emergency - open_whole
         if person.is_beside:
             beside |= reach
             continue
         # A hidden record must not answer for its person: that would tell that it exists, and of whom.
         reached[person.asked] = reach if person.asked in reach else set()
-        reasons.add(reason if set(person.records) - own else "own records")
+        reasons.add(_reason(foreign, assumed, is_emergency=bool(emergency)))
     everything = set[int]().union(*reached.values())
-    return _permit(
-        transaction,
-        requester,
-        tuple(sorted(everything)),
-        (),
-        "; ".join(sorted(reasons)) or "nobody",
-        beside=tuple(sorted(beside - everything)),
-        named=tuple(
-            tuple(sorted(set[int]().union(*(reached.get(each, ()) for each in group)))) for group in asked
-        ),
+
+    def made(reached: dict[int, set[int]]) -> Permit:
+        everything = set[int]().union(*reached.values())
+        return _permit(
+            transaction,
+            requester,
+            tuple(sorted(everything)),
+            "; ".join(sorted(reasons)) or "nobody",
+            actors=requester.actors,
+            beside=tuple(sorted(beside - everything)),
+            named=tuple(
+                tuple(sorted(set[int]().union(*(reached.get(each, ()) for each in group)))) for group in asked
+            ),
+            opened=tuple(sorted(opened)),
+            judged=tuple(sorted(judged)),
+            emergency=_emergency(transaction, emergencies),
+        )
+
+    permit = made(reached)
+    # Nor may a record whose Patient is hidden: what else of it is seen, is seen alone.
+    alone = [
+        place
+        for place, reach in reached.items()
+        if len(reach) > 1 and _custodian_of(persons, place) != requester.custodian
+    ]
+    if alone and everything:
+        seen = patients_in_sight(transaction, permit, alone)
+        if seen != set(alone):
+            permit = made(
+                {
+                    place: reach if place not in alone or place in seen else {place}
+                    for place, reach in reached.items()
+                }
+            )
+    return permit
+
+
+def _custodian_of(persons: Sequence[Person], compartment: int) -> int | None:
+    return next(
+        (each.custodian for person in persons for each in person.records if each.compartment == compartment),
+        None,
     )
+
+
+def _is_open(record: Record, assumed: int) -> bool:
+    """Whether a record is open as a whole: nothing denies, no consent speaks of content, both are permitted."""
+    return not record.is_judged and not record.is_denied and record.covers | assumed == BOTH
+
+
+def _assumed() -> int:
+    return SENDING if policy().defaults.sending == "assumed" else 0
+
+
+def _emergency(transaction: Transaction, compartments: set[int]) -> Emergency | None:
+    if not compartments:
+        return None
+    blind = transaction.crypto.blind_index
+    return Emergency(
+        tuple(sorted(compartments)),
+        tuple(hashed(each, level("N"), blind) for each in sorted(compartments)),
+        policy().emergency.resource_types,
+    )
+
+
+def _reason(foreign: Sequence[Record], assumed: int, *, is_emergency: bool) -> str:
+    """The rules that made the decision: for the audit log, never for the caller."""
+    if not foreign:
+        return "own records"
+    if is_emergency:
+        return "emergency case"
+    told: list[str] = []
+    for each in foreign:
+        if each.is_denied:
+            told.append(f"Consent/{each.denying} denies")
+        elif each.is_judged:
+            told.append(f"by content: Consent/{each.permitting or each.denying} and others")
+        elif _is_open(each, assumed):
+            told.append(f"Consent/{each.permitting} permits")
+    version = policy().region.version
+    return "; ".join(dict.fromkeys(told)) or f"no consent speaks: policy {version} denies"
 
 
 def _permit(
     transaction: Transaction,
     requester: Requester,
     compartments: tuple[int, ...] | None,
-    actors: tuple[int, ...],
     reason: str,
     *,
+    actors: tuple[int, ...] = (),
     beside: tuple[int, ...] = (),
     named: tuple[tuple[int, ...], ...] = (),
+    opened: tuple[int, ...] = (),
+    judged: tuple[int, ...] = (),
+    emergency: Emergency | None = None,
 ) -> Permit:
     return Permit(
         compartments=compartments,
@@ -190,4 +295,8 @@ def _permit(
         reason=reason,
         beside=beside,
         named=named,
+        opened=opened,
+        judged=judged,
+        assumed=_assumed(),
+        emergency=emergency,
     )

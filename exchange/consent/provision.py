@@ -1,52 +1,73 @@
-"""Consent resources as flat rules: who, for which purpose, when, permitted or denied, and how deep.
+"""Consent resources as flat rules: who, what for, when, about what, permitted or denied, and as an exception to what.
 
-Spec:    https://hl7.org/fhir/R4/consent.html; IHE PCF 1.1; docs/decisions/0011-consent-rules.md.
-Leaves:  combining rules to decision.
+Spec:    https://hl7.org/fhir/R4/consent.html; IHE PCF 1.1; docs/decisions/0018-decision-inside-queries.md.
+Leaves:  one provision's dimensions to dimension; combining rules to decision and store/visibility.
 
-Fail closed: a dimension that is not understood makes a permit never match and a deny always match; so does an actor
-that cannot be resolved.
+A consent is a tree. A rule speaks where every dimension of it and of what it stands in matches, and no exception to it
+does. Fail closed: a dimension that is not understood makes a permit never match and a deny always match.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Final
 
-from exchange.fhir.datatype import MAX_INSTANT, MIN_INSTANT, date_range, parse_reference
-from exchange.requester import custodian_key
-from exchange.settings import settings
+from exchange.consent import dimension
+from exchange.consent.dimension import Lookup
+from exchange.fhir.datatype import MAX_INSTANT, MIN_INSTANT
 
 PRIVACY_SCOPE: Final = "patient-privacy"
-ACT_REASON: Final = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
-SUBSUMED: Final = {
-    "TREAT": ("TREAT", "ETREAT", "CAREMGT", "COC"),
-    "PUBHLTH": ("PUBHLTH", "DISASTER", "THREAT"),
-}
-"""v3 ActReason: what a purpose covers besides itself. BTG (break the glass) is in none of them."""
-
-_ACTOR_EXTENSIONS: Final = frozenset({"extension", "id", "role", "reference"})
-_KNOWN: Final = frozenset({"id", "extension", "type", "period", "actor", "purpose", "provision", "action"})
-_ACCESS_ACTIONS: Final = frozenset({"access", "use", "disclose"})
+ACCESS: Final = 1
+SENDING: Final = 2
+BOTH: Final = ACCESS | SENDING
 MOST_RULES: Final = 2_000
+MOST_NAMED: Final = 20_000
+DEEPEST: Final = 40
+
+_UNDERSTOOD: Final = frozenset(
+    {
+        "action", "actor", "class", "code", "data", "dataPeriod", "extension", "id", "period", "provision", "purpose",
+        "securityLabel", "type",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One provision for one actor. Units: microseconds since the epoch; `actor` None is anybody."""
+    """One provision with what it stands in. Units: microseconds since the epoch.
 
-    compartment: int
+    number    within the Consent; `parent` is the rule to which this one is an exception
+    covers    1 access, 2 sending, 3 both
+    actors    keys of those it names; None is anybody
+    clinical  the clinical dates that it speaks of; None is any, undated included
+    clauses   of each of these sets of facets, a resource has one
+    bars      of these facets a resource has none
+    opens     the confidentialities that a permit opens which names no label; None: whatever it matches
+    """
+
     consent_id: str
-    depth: int
+    number: int
+    parent: int | None
     is_permit: bool
-    actor: int | None
+    covers: int
+    actors: tuple[int, ...] | None
     purposes: tuple[str, ...] | None
     starts_at: int
     ends_at: int
+    clinical: tuple[int, int] | None = None
+    clauses: tuple[frozenset[str], ...] = ()
+    bars: frozenset[str] = frozenset()
+    opens: frozenset[str] | None = None
+    is_content: bool = False
+    has_exceptions: bool = False
 
 
-def rules(consent: dict[str, Any], compartment: int) -> list[Rule]:
+_ANYTHING: Final = Rule("", 0, None, False, BOTH, None, None, MIN_INSTANT, MAX_INSTANT)
+
+
+def rules(consent: dict[str, Any], lookup: Lookup) -> list[Rule]:
     """The rules of a Consent; none where it is not active or not about privacy.
 
     Spec: https://hl7.org/fhir/R4/consent-definitions.html#Consent.provision
@@ -56,110 +77,184 @@ def rules(consent: dict[str, Any], compartment: int) -> list[Rule]:
     if consent.get("status") != "active" or not is_privacy:
         return []
     root = consent.get("provision") or {"type": "deny"}
-    is_understood = "modifierExtension" not in consent
+    whole = replace(_ANYTHING, consent_id=consent["id"])
+    if dimension.has_modifier(consent):
+        # Something changes the meaning of all of it: what it denies is denied to everybody, what it permits is not.
+        return [replace(whole, is_permit=False)]
     # R4: the root's type is what the consent rests on; one without a type rests on the policy, which denies.
-    flat = _flatten(root, consent["id"], compartment, root.get("type", "deny"), 0, is_understood)
-    found = list(islice(flat, MOST_RULES + 1))
-    if len(found) > MOST_RULES:  # nobody's choices: too much to judge on each request, so it denies
-        return [Rule(compartment, consent["id"], 0, False, None, None, MIN_INSTANT, MAX_INSTANT)]
-    return found
+    found = list(islice(_flatten(root, root.get("type", "deny"), None, whole, lookup, 0), MOST_RULES + 1))
+    named = sum(len(each.rule.actors or ()) + sum(map(len, each.rule.clauses)) for each in found)
+    if len(found) > MOST_RULES or named > MOST_NAMED:
+        return [
+            replace(whole, is_permit=False)
+        ]  # nobody's choices: too much to judge on each request, so it denies
+    return _numbered(found)
+
+
+@dataclass(slots=True)
+class _Node:
+    """A rule on its way: its parent is known by identity until all are numbered."""
+
+    rule: Rule
+    parent: _Node | None
 
 
 def _flatten(
-    provision: dict[str, Any],
-    consent_id: str,
-    compartment: int,
-    kind: str,
-    depth: int,
-    is_understood: bool,  # noqa: FBT001
-) -> Iterator[Rule]:
+    provision: dict[str, Any], kind: str, parent: _Node | None, around: Rule, lookup: Lookup, depth: int
+) -> Iterator[_Node]:
     is_permit = kind == "permit"
-    is_known = is_understood and not (provision.keys() - _KNOWN)
-    purposes = _purposes(provision)
-    starts_at, ends_at, is_period = _period(provision.get("period"))
-    understood = is_known and purposes != () and is_period and _is_access(provision)
-    inner = "deny" if is_permit else "permit"  # a nested provision is an exception to its parent
-    nested = [(each, each.get("type", inner)) for each in provision.get("provision", ())]
-    if is_permit and not understood:
-        # A permit that is not understood permits nothing. What is denied inside of it may concern somebody whom
-        # another consent permits, so it is denied wherever the permit might have spoken.
-        for each, nested_kind in nested:
-            found = _flatten(each, consent_id, compartment, nested_kind, depth + 1, is_understood)
-            yield from (rule for rule in found if not rule.is_permit)
+    nested = list(provision.get("provision", ()))
+    if depth > DEEPEST or provision.keys() - _UNDERSTOOD:
+        yield from _not_understood(
+            nested, is_permit=is_permit, parent=parent, around=around, lookup=lookup, depth=depth
+        )
         return
-    if not is_permit and not understood:
-        yield Rule(compartment, consent_id, depth, False, None, None, MIN_INSTANT, MAX_INSTANT)
-        return  # exceptions inside a deny that is not understood are not honoured either
-    for actor in _actors(provision, is_permit=is_permit):
-        yield Rule(compartment, consent_id, depth, is_permit, actor, purposes, starts_at, ends_at)
-    for each, nested_kind in nested:
-        for rule in _flatten(each, consent_id, compartment, nested_kind, depth + 1, is_understood):
-            yield from _narrowed(rule, provision, starts_at, ends_at, purposes)
-
-
-def _narrowed(
-    rule: Rule, parent: dict[str, Any], starts_at: int, ends_at: int, purposes: tuple[str, ...] | None
-) -> Iterator[Rule]:
-    """A nested rule speaks only where its parent does: dimensions that it leaves open are the parent's."""
-    actors: list[int | None] = [rule.actor]
-    allowed = list(_actors(parent, is_permit=rule.is_permit))
-    if None not in allowed:
-        actors = [each for each in allowed if rule.actor in (None, each)]
-    narrowed = rule.purposes
-    if purposes is not None:
-        narrowed = purposes if rule.purposes is None else tuple(set(rule.purposes) & set(purposes))
-    if narrowed == ():
+    covers = around.covers & dimension.covers(provision, is_permit=is_permit)
+    if not covers:
+        return  # it speaks of collecting or correcting alone, and so does all that stands in it
+    narrowed = _narrowed(provision, replace(around, is_permit=is_permit, covers=covers), lookup)
+    if narrowed is None:
+        if is_permit:
+            yield from _not_understood(
+                nested, is_permit=True, parent=parent, around=around, lookup=lookup, depth=depth
+            )
         return
-    low, high = max(rule.starts_at, starts_at), min(rule.ends_at, ends_at)
-    if low > high:
+    inside = nested if is_permit or _is_understood(provision, lookup) else []
+    for each in narrowed:
+        node = _Node(each, parent)
+        yield node
+        for inner in inside:
+            inner_kind = inner.get("type", "deny" if is_permit else "permit")
+            yield from _flatten(inner, inner_kind, node, replace(each, opens=None), lookup, depth + 1)
+
+
+def _is_understood(provision: dict[str, Any], lookup: Lookup) -> bool:
+    """Whether each dimension of a deny is understood; else its exceptions might open more than they are exceptions to."""
+    read: dict[str, Callable[[], object]] = {
+        "actor": lambda: dimension.actors(provision, lookup, is_permit=False),
+        "purpose": lambda: dimension.purposes(provision, lookup, is_permit=False),
+        "class": lambda: dimension.classes(provision, lookup, is_permit=False),
+        "code": lambda: dimension.codes(provision, lookup, is_permit=False),
+        "data": lambda: dimension.data(provision, lookup, is_permit=False),
+        "securityLabel": lambda: dimension.denied_labels(provision, lookup),
+        "period": lambda: dimension.period(provision["period"], is_permit=True),
+        "dataPeriod": lambda: dimension.period(provision["dataPeriod"], is_permit=True),
+    }
+    return all(each() is not None for name, each in read.items() if name in provision)
+
+
+def _not_understood(
+    nested: list[dict[str, Any]],
+    *,
+    is_permit: bool,
+    parent: _Node | None,
+    around: Rule,
+    lookup: Lookup,
+    depth: int,
+) -> Iterator[_Node]:
+    """What is left of a provision that is not understood.
+
+    A deny denies all that it stands in, without exceptions. A permit permits nothing; what is denied inside of it may
+    concern somebody whom another consent permits, and is denied.
+    """
+    if not is_permit:
+        yield _Node(replace(around, is_permit=False), parent)
         return
-    for actor in actors:
-        yield Rule(rule.compartment, rule.consent_id, rule.depth, rule.is_permit, actor, narrowed, low, high)
+    if depth > DEEPEST:
+        yield _Node(replace(around, is_permit=False), parent)
+        return
+    for inner in nested:
+        for node in _flatten(inner, inner.get("type", "deny"), None, around, lookup, depth + 1):
+            if not node.rule.is_permit:
+                yield node
 
 
-def _actors(provision: dict[str, Any], *, is_permit: bool) -> list[int | None]:
-    """The organisations that a provision names; [None] is anybody, [] nobody."""
-    if "actor" not in provision:
-        return [None]
-    found: list[int | None] = []
-    for actor in provision["actor"]:
-        named = parse_reference(str(actor.get("reference", {}).get("reference", "")))
-        is_resolved = named.type == "Organization" and named.id and not (actor.keys() - _ACTOR_EXTENSIONS)
-        if is_resolved and named.id:
-            found.append(custodian_key(named.id))
-        elif not is_permit:
-            return [None]  # a deny whose actor cannot be resolved denies everybody
-    return list(dict.fromkeys(found))
+def _narrowed(provision: dict[str, Any], rule: Rule, lookup: Lookup) -> list[Rule] | None:
+    """The rule with the provision's own dimensions on top; several where its labels are alternatives.
 
-
-def _purposes(provision: dict[str, Any]) -> tuple[str, ...] | None:
-    """The purposes of a provision with what they cover; None is any, () one that is not understood."""
-    if "purpose" not in provision:
-        return None
-    found: set[str] = set()
-    for coding in provision["purpose"]:
-        if coding.get("system") != ACT_REASON or not coding.get("code"):
-            return ()
-        found |= set(SUBSUMED.get(coding["code"], (coding["code"],)))
-    return tuple(sorted(found))
-
-
-def _period(period: dict[str, Any] | None) -> tuple[int, int, bool]:
-    """Start, end and whether both were understood. An end without a time covers its whole day."""
+    Empty: it can never speak, since nobody or no time is left of what it stands in. None: it is not understood.
+    """
+    is_permit = rule.is_permit
+    # 1. Who.
+    actors = rule.actors
+    named = dimension.actors(provision, lookup, is_permit=is_permit)
+    if named is not None:
+        if not named:
+            return None
+        actors = named if actors is None else tuple(each for each in named if each in actors)
+    # 2. What for.
+    purposes = rule.purposes
+    wanted = dimension.purposes(provision, lookup, is_permit=is_permit)
+    if wanted is not None:
+        if not wanted:
+            return None
+        purposes = wanted if purposes is None else tuple(each for each in wanted if each in purposes)
+    # 3. When.
+    period = dimension.period(provision.get("period"), is_permit=is_permit)
     if period is None:
-        return MIN_INSTANT, MAX_INSTANT, True
-    zone = settings().zone
-    try:
-        start = date_range(period["start"], zone)[0] if "start" in period else MIN_INSTANT
-        end = date_range(period["end"], zone)[1] if "end" in period else MAX_INSTANT
-    except (ValueError, TypeError):
-        return MIN_INSTANT, MAX_INSTANT, False
-    return start, end, start <= end and not (period.keys() - {"start", "end", "id", "extension"})
+        return None
+    starts_at, ends_at = max(rule.starts_at, period[0]), min(rule.ends_at, period[1])
+    # 4. Clinical dates.
+    clinical = rule.clinical
+    if "dataPeriod" in provision:
+        dated = dimension.period(provision["dataPeriod"], is_permit=is_permit)
+        if dated is None:
+            return None
+        if dated != dimension.EVER:
+            clinical = dated if clinical is None else (max(dated[0], clinical[0]), min(dated[1], clinical[1]))
+    # 5. About what: each dimension is one clause more.
+    clauses = list(rule.clauses)
+    for read in (dimension.classes, dimension.codes, dimension.data):
+        clause = read(provision, lookup, is_permit=is_permit)
+        if clause is not None:
+            if not clause:
+                return None
+            clauses.append(clause)
+    made = replace(
+        rule, actors=actors, purposes=purposes, starts_at=starts_at, ends_at=ends_at, clinical=clinical,
+        clauses=tuple(clauses),
+    )  # fmt: skip
+    if actors == () or purposes == () or starts_at > ends_at or (clinical and clinical[0] > clinical[1]):
+        return []
+    # 6. Labels.
+    return _labelled(provision, made, lookup)
 
 
-def _is_access(provision: dict[str, Any]) -> bool:
-    """Whether a provision speaks of access at all (absent: of every action)."""
-    if "action" not in provision:
-        return True
-    codes = {coding.get("code") for action in provision["action"] for coding in action.get("coding", ())}
-    return bool(codes & _ACCESS_ACTIONS)
+def _labelled(provision: dict[str, Any], rule: Rule, lookup: Lookup) -> list[Rule] | None:
+    """The rule with the provision's labels on top."""
+    if "securityLabel" not in provision:
+        is_labelled = rule.bars or any(each & lookup.label_features for each in rule.clauses)
+        opens = lookup.unlabelled_opens if rule.is_permit and not is_labelled else None
+        return [replace(rule, opens=opens)]
+    if not rule.is_permit:
+        clause = dimension.denied_labels(provision, lookup)
+        return [rule if clause is None else replace(rule, clauses=(*rule.clauses, clause))]
+    found = [
+        replace(
+            rule, clauses=(*rule.clauses, *([clause] if clause else [])), bars=rule.bars | bars, opens=None
+        )
+        for clause, bars in dimension.permitted_labels(provision, lookup)
+    ]
+    return found or None
+
+
+def _numbered(nodes: list[_Node]) -> list[Rule]:
+    numbers = {id(node): number for number, node in enumerate(nodes)}
+    excepted = {id(node.parent) for node in nodes if node.parent is not None and id(node.parent) in numbers}
+    depends = {
+        id(node)
+        for node in nodes
+        if node.rule.clauses
+        or node.rule.bars
+        or node.rule.clinical
+        or (node.rule.is_permit and node.rule.opens is None)
+    }
+    on_content = depends | {id(node.parent) for node in nodes if id(node) in depends}
+    return [
+        replace(
+            node.rule, number=numbers[id(node)],
+            parent=numbers.get(id(node.parent)) if node.parent is not None else None,
+            is_content=id(node) in on_content, has_exceptions=id(node) in excepted,
+        )
+        for node in nodes
+    ]  # fmt: skip

@@ -1,119 +1,206 @@
-"""The rules of active Consents, beside the records that they speak of.
+"""The rules of active Consents, kept for each record of the person that they speak of.
 
-Leaves:  reading Consents to provision; judging to decision. Reading rules needs no Permit (HOUSE rule: named exception).
+Spec:    docs/decisions/0018-decision-inside-queries.md.
+Leaves:  reading Consents to provision; what they need of other resources to lookup; judging to decision.
+
+Reading Consents and Patients here needs no Permit (HOUSE rule: named exception): nothing of them reaches a caller.
+Facets are hashed under each record, so a rule is kept once for every record of the person, and anew when records are
+linked or parted. Filing, linking and parting of one person wait for each other on locks of the records.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+import io
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
-from exchange.consent.provision import Rule, rules
+from exchange.consent.lookup import LEANT_ON, adult_at, lookup
+from exchange.consent.provision import SENDING, Rule, rules
+from exchange.crypto.blind_index import BlindIndex
 from exchange.fhir.definitions import type_code
+from exchange.policy.facets import all_hashed
 from exchange.problems import Denied
 from exchange.request import Written
 from exchange.requester import Requester
 from exchange.store.session import Transaction
+from exchange.store.versions import COLUMNS, NULL, array_text, opened
 
-_RULE: Final = "c.consent_id, c.depth, c.is_permit, c.actor, c.purposes, c.starts_at, c.ends_at"
+RULE_COLUMNS: Final = (
+    "compartment, filed_in, filed_by, starts_at, ends_at, clinical_from, clinical_until, rule, parent, covers,"
+    " is_permit, is_content, has_exceptions, consent_id, actors, purposes, clauses, bars, opens"
+)
 
-# One round trip: where a resource lies, which records are of the same person, what their consents say.
-OF_RESOURCE: Final = f"""
-WITH target AS (SELECT r.compartment, r.members FROM resource r WHERE r.id = %(id)s AND r.type = %(type)s)
-SELECT asked.compartment, l.compartment, l.custodian, false, {_RULE}
-FROM target t CROSS JOIN LATERAL unnest(t.compartment || coalesce(t.members, '{{}}')) AS asked(compartment)
-LEFT JOIN patient_record q ON q.compartment = asked.compartment
-LEFT JOIN patient_record l ON l.person = q.person
-LEFT JOIN consent_rule c ON c.compartment = l.compartment"""  # noqa: S608
+# The records of the persons, locked until the end; read only then, so that whoever came first has committed.
+RECORDS: Final = """
+SELECT pg_advisory_xact_lock(hashtextextended('consents of ' || place, 0)) FROM (
+  SELECT DISTINCT l.compartment AS place FROM patient_record q JOIN patient_record l ON l.person = q.person
+  WHERE q.compartment = ANY(%(compartments)s::bigint[]) ORDER BY 1) ordered;
+SELECT DISTINCT l.compartment, l.custodian, l.person FROM patient_record q JOIN patient_record l ON l.person = q.person
+WHERE q.compartment = ANY(%(compartments)s::bigint[])"""
 
-# And the persons with whom the asked ones share resources: such a resource is reached where each of them is.
-OF_PATIENTS: Final = f"""
-SELECT q.compartment, l.compartment, l.custodian, asked.is_beside, {_RULE}
-FROM (
-  SELECT unnest(%(compartments)s::bigint[]) AS compartment, false AS is_beside
-  UNION ALL
-  SELECT DISTINCT s.compartment, true FROM patient_record a JOIN patient_record m ON m.person = a.person
-  JOIN shared_record s ON s.member = m.compartment WHERE a.compartment = ANY(%(compartments)s::bigint[])) asked
-JOIN patient_record q ON q.compartment = asked.compartment
-JOIN patient_record l ON l.person = q.person
-LEFT JOIN consent_rule c ON c.compartment = l.compartment"""  # noqa: S608
+# Whose records have company, and so may have to learn of each other's consents; or had it.
+IN_COMPANY: Final = """
+SELECT q.compartment FROM patient_record q WHERE q.compartment = ANY(%(compartments)s::bigint[])
+AND (EXISTS (SELECT 1 FROM patient_record o WHERE o.person = q.person AND o.compartment <> q.compartment)
+  OR EXISTS (SELECT 1 FROM consent_rule c WHERE c.compartment = q.compartment AND c.filed_in <> q.compartment))"""
 
-REPLACE: Final = """
-DELETE FROM consent_rule WHERE compartment = %(compartment)s AND consent_id = %(consent_id)s"""
+STANDING: Final = """
+SELECT DISTINCT filed_in, consent_id FROM consent_rule
+WHERE compartment = ANY(%(compartments)s::bigint[]) OR filed_in = ANY(%(compartments)s::bigint[])"""
 
-INSERT: Final = """
-INSERT INTO consent_rule (compartment, starts_at, ends_at, actor, rule, depth, is_permit, consent_id, purposes)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"""
+FORGET: Final = """
+DELETE FROM consent_rule WHERE filed_in = ANY(%(places)s::bigint[]) AND (filed_in, consent_id) IN (
+  SELECT * FROM unnest(%(places)s::bigint[], %(ids)s::text[]));
+DELETE FROM consent_dependency WHERE (compartment, consent_id) IN (
+  SELECT * FROM unnest(%(places)s::bigint[], %(ids)s::text[]))"""
 
+CONSENTS: Final = f"""
+SELECT {COLUMNS}, r.custodian FROM resource r
+JOIN unnest(%(places)s::bigint[], %(ids)s::text[]) AS asked(compartment, id)
+  ON r.compartment = asked.compartment AND r.id = asked.id
+WHERE r.type = %(type)s AND NOT r.is_deleted"""  # noqa: S608
 
-@dataclass(slots=True)
-class Person:
-    """The linked records of one person, and what their consents say of all of them."""
+LEANING: Final = """
+SELECT DISTINCT compartment, consent_id FROM consent_dependency WHERE reference = ANY(%(references)s::bigint[])"""
 
-    asked: int
-    records: dict[int, int]
-    rules: list[Rule]
-    is_beside: bool = False
-    """Whether the person was not asked for, and shares a resource with one who was."""
-
-
-def persons_of_resource(transaction: Transaction, resource_type: str, resource_id: str) -> list[Person]:
-    """The persons whom a resource is about; empty when it is absent or about nobody."""
-    return _persons(transaction.prepared(OF_RESOURCE, {"id": resource_id, "type": type_code(resource_type)}))
-
-
-def persons_of_patients(transaction: Transaction, compartments: Collection[int]) -> list[Person]:
-    """The persons behind source patient records; records that do not exist are left out."""
-    return _persons(transaction.prepared(OF_PATIENTS, {"compartments": sorted(compartments)}))
+DEPEND: Final = """
+INSERT INTO consent_dependency (compartment, consent_id, reference) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"""
 
 
 def record_rules(transaction: Transaction, requester: Requester, written: Sequence[Written]) -> None:
-    """Replace the rules of the Consents that an act wrote, in the same transaction.
+    """Replace the rules that an act changes, in the same transaction: of Consents, linked records, teams.
 
-    Raises: Denied - a Consent that permits the facility that files it: it would open others' records to itself.
+    Raises: Denied - a Consent that permits those who file it: it would open others' records to them.
     """
-    for each in written:
-        if each.resource_type != "Consent":
-            continue
-        transaction.run(REPLACE, {"compartment": each.compartment, "consent_id": each.resource_id})
-        if each.resource is None:
-            continue
-        found = rules(each.resource, each.compartment)
-        if any(rule.is_permit and rule.actor == requester.custodian for rule in found):
+    # 1. Consents that were written.
+    filed = [each for each in written if each.resource_type == "Consent"]
+    if filed:
+        for each in filed:
+            if each.resource is not None:
+                _require_others(requester, each.resource)
+        _derive(transaction, {(each.compartment, each.resource_id) for each in filed})
+    # 2. Patients: what is linked or parted now hears other consents than before.
+    patients = [each.compartment for each in written if each.resource_type == "Patient"]
+    if patients:
+        relink(transaction, patients)
+    # 3. What consents lean on: a team that has other members now.
+    value = transaction.crypto.blind_index.value
+    leant = [
+        value(f"leant|{each.resource_type}/{each.resource_id}")
+        for each in written
+        if each.resource_type in LEANT_ON
+    ]
+    if leant:
+        found = transaction.rows(LEANING, {"references": leant})
+        if found:
+            _derive(transaction, {(row[0], row[1]) for row in found})
+
+
+def relink(transaction: Transaction, compartments: Collection[int]) -> None:
+    """Derive the rules of persons anew whose records may have been linked or parted."""
+    changed = [row[0] for row in transaction.rows(IN_COMPANY, {"compartments": sorted(compartments)})]
+    if not changed:
+        return
+    records = transaction.rows(RECORDS, {"compartments": changed})
+    standing = transaction.rows(STANDING, {"compartments": sorted({*changed, *(row[0] for row in records)})})
+    if standing:
+        _derive(transaction, {(row[0], row[1]) for row in standing})
+
+
+def derive_all(transaction: Transaction, compartments: Collection[int]) -> None:
+    """Derive the rules of every Consent in some records anew: after a change of the policy or of catalogues."""
+    found = transaction.rows(
+        "SELECT r.compartment, r.id FROM resource r WHERE r.type = %(type)s AND NOT r.is_deleted"
+        " AND r.compartment = ANY(%(compartments)s::bigint[])",
+        {"type": type_code("Consent"), "compartments": sorted(compartments)},
+    )
+    _derive(transaction, {(row[0], row[1]) for row in found})
+
+
+def _require_others(requester: Requester, consent: dict[str, Any]) -> None:
+    """Refuse a Consent in which a facility permits itself, before anything is looked up."""
+    own = set(requester.actors)
+    for rule in rules(consent, lookup(None, 0)):
+        if rule.is_permit and rule.actors is not None and own & set(rule.actors):
             raise Denied(
                 "a facility cannot file a consent that permits itself", reason="self-granted consent"
             )
-        for number, rule in enumerate(found):
+
+
+def _derive(transaction: Transaction, consents: Collection[tuple[int, str]]) -> None:
+    """Make the rules of Consents anew, for every record of their persons."""
+    if not consents:
+        return
+    ordered = sorted(consents)
+    asked = {"places": [place for place, _ in ordered], "ids": [each for _, each in ordered]}
+    records = transaction.rows(RECORDS, {"compartments": sorted({place for place, _ in ordered})})
+    transaction.run(FORGET, asked)
+    persons = {compartment: person for compartment, _, person in records}
+    made: list[str] = []
+    rows = transaction.rows(CONSENTS, asked | {"type": type_code("Consent")})
+    versions = opened(transaction, [row[:-1] for row in rows])
+    blind = transaction.crypto.blind_index
+    for version, row in zip(versions, rows, strict=True):
+        filed_by = row[-1]
+        consent = version.parsed()
+        seen = lookup(transaction, filed_by)
+        ends_at = adult_at(transaction, version.compartment, consent)
+        found = [_until(rule, ends_at) for rule in rules(consent, seen)]
+        targets = [
+            (compartment, custodian)
+            for compartment, custodian, person in records
+            if person == persons.get(version.compartment)
+        ]
+        for compartment, custodian in targets:
+            made += lines(found, compartment, custodian, version.compartment, filed_by, blind)
+        for reference in sorted(seen.leant):
             transaction.run(
-                INSERT,
-                (rule.compartment, rule.starts_at, rule.ends_at, rule.actor, number, rule.depth, rule.is_permit,
-                 rule.consent_id, list(rule.purposes) if rule.purposes is not None else None),
-            )  # fmt: skip
-
-
-def _persons(rows: list[tuple[Any, ...]]) -> list[Person]:
-    persons: dict[tuple[int, bool], Person] = {}
-    for (
-        asked,
-        compartment,
-        custodian,
-        is_beside,
-        consent_id,
-        depth,
-        is_permit,
-        actor,
-        purposes,
-        starts_at,
-        ends_at,
-    ) in rows:
-        person = persons.setdefault((asked, is_beside), Person(asked, {}, [], is_beside))
-        if compartment is None:
-            continue  # a resource about nobody
-        person.records[compartment] = custodian
-        if consent_id is not None:
-            named = tuple(purposes) if purposes is not None else None
-            person.rules.append(
-                Rule(compartment, consent_id, depth, is_permit, actor, named, starts_at, ends_at)
+                DEPEND, (version.compartment, version.resource_id, blind.value(f"leant|{reference}"))
             )
-    return list(persons.values())
+    if made:
+        transaction.copy("consent_rule", RULE_COLUMNS, io.StringIO("".join(made)))
+
+
+def _until(rule: Rule, ends_at: int | None) -> Rule:
+    """What a representative permitted for a minor ends with the minority; what was denied stays."""
+    if ends_at is None or not rule.is_permit:
+        return rule
+    return replace(rule, ends_at=min(rule.ends_at, ends_at))
+
+
+def lines(
+    found: Iterable[Rule], compartment: int, custodian: int, filed_in: int, filed_by: int, blind: BlindIndex
+) -> list[str]:
+    """Rules as lines of COPY for one record. An authorisation to send alone is for the facility that filed it."""
+    return [
+        "\t".join(
+            (
+                str(compartment), str(filed_in), str(filed_by), str(rule.starts_at), str(rule.ends_at),
+                *(map(str, rule.clinical) if rule.clinical else (NULL, NULL)),
+                str(rule.number), NULL if rule.parent is None else str(rule.parent), str(rule.covers),
+                _flag(rule.is_permit), _flag(rule.is_content), _flag(rule.has_exceptions), rule.consent_id,
+                NULL if rule.actors is None else array_text(rule.actors),
+                NULL if rule.purposes is None else array_text(rule.purposes),
+                _clauses(rule.clauses, compartment, blind),
+                array_text(all_hashed(compartment, sorted(rule.bars), blind)) if rule.bars else NULL,
+                NULL if rule.opens is None else array_text(all_hashed(compartment, sorted(rule.opens), blind)),
+            )
+        )
+        + "\n"
+        for rule in found
+        if rule.covers != SENDING or custodian == filed_by
+    ]  # fmt: skip
+
+
+def _clauses(clauses: Sequence[frozenset[str]], compartment: int, blind: BlindIndex) -> str:
+    """Sets of facets as a two-dimensional array: a shorter one repeats its last."""
+    if not clauses:
+        return NULL
+    width = max(map(len, clauses))
+    rows = [all_hashed(compartment, sorted(each), blind) for each in clauses]
+    return array_text(array_text(row + row[-1:] * (width - len(row))) for row in rows)
+
+
+def _flag(value: bool) -> str:  # noqa: FBT001
+    return "t" if value else "f"

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import msgspec
@@ -23,6 +23,9 @@ from exchange.fhir.resource import dump, parse
 from exchange.fhir.validate import check
 from exchange.identity.cross_reference import owners, register
 from exchange.interactions.bundle_text import instant
+from exchange.policy.adopted import policy
+from exchange.policy.facets import facets, joined
+from exchange.policy.labelling import Row, labels
 from exchange.problems import Conflict, Invalid, Malformed
 from exchange.request import Touched, Written
 from exchange.requester import Requester
@@ -30,7 +33,7 @@ from exchange.search.index import index
 from exchange.search.reference import local
 from exchange.settings import settings
 from exchange.store.session import Transaction
-from exchange.store.versions import Occupancy, Write, write
+from exchange.store.versions import Index, Occupancy, Write, write
 
 MOST_PATIENTS: Final = 20
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number", order="deterministic")
@@ -125,23 +128,24 @@ def store(transaction: Transaction, requester: Requester, admitted: Sequence[Adm
     transaction.now = time.time_ns() // 1000
     writes, superseded, written = [], [], []
     blind = transaction.crypto.blind_index
-    for each in admitted:
-        if each.is_unchanged:
-            continue
+    changed = [each for each in admitted if not each.is_unchanged]
+    found = facets_of(transaction, requester, changed)
+    for each, shared in zip(changed, found, strict=True):
         if each.standing is not None:
             superseded.append((each.standing.compartment, each.resource_type, each.resource_id))
         code = type_code(each.resource_type)
         if each.resource is None:
             writes.append(
                 Write(each.compartment, requester.custodian, code, each.resource_id, each.version_id,
-                      transaction.now, b"", members=each.members, is_deleted=True)
+                      transaction.now, b"", Index(facets=shared), each.members, is_deleted=True)
             )  # fmt: skip
         else:
             _stamp(each, transaction.now, requester)
             each.text = dump(each.resource)
             writes.append(
                 Write(each.compartment, requester.custodian, code, each.resource_id, each.version_id,
-                      transaction.now, each.text, index(each.resource, each.own_patients, blind), each.members)
+                      transaction.now, each.text,
+                      replace(index(each.resource, each.own_patients, blind), facets=shared), each.members)
             )  # fmt: skip
         written.append(Written(each.resource_type, each.resource_id, each.compartment, each.resource))
     write(transaction, writes, superseded)
@@ -149,6 +153,46 @@ def store(transaction: Transaction, requester: Requester, admitted: Sequence[Adm
         if each.resource_type == "Patient" and each.resource is not None and not each.is_unchanged:
             register(transaction, each.compartment, requester.custodian, each.resource)
     return written
+
+
+def facets_of(
+    transaction: Transaction, requester: Requester, admitted: Sequence[Admitted]
+) -> list[Sequence[int] | None]:
+    """What consents may name of each resource: of the new version, and of those that stood before.
+
+    A version that is hidden would tell by its gap in the history, so all versions of a resource share what was ever said
+    of it. A deletion keeps what stands.
+    """
+    blind = transaction.crypto.blind_index
+    about_patients = [each for each in admitted if each.resource is not None and each.compartment > 0]
+    at_hand = {
+        f"{each.resource_type}/{each.resource_id}": each.resource
+        for each in admitted
+        if each.resource is not None
+    }
+    rows = [
+        Row(each.resource, (each.compartment, *each.members), transaction.now, requester.custodian)
+        for each in about_patients
+        if each.resource is not None
+    ]
+    made = {
+        id(each): facets(row.resource, label, row.compartments, blind)
+        for each, row, label in zip(
+            about_patients, rows, labels(transaction, rows, policy(), at_hand), strict=True
+        )
+    }
+    found: list[Sequence[int] | None] = []
+    for each in admitted:
+        new = made.get(id(each), [])
+        if each.standing is None or each.compartment < 0:
+            found.append(new)
+        elif each.resource is None or each.standing.facets is None:
+            found.append(each.standing.facets)  # what was never labelled waits until all its versions are
+        elif not new or not each.standing.facets:
+            found.append([])  # what is too much to be named stays hidden
+        else:
+            found.append(joined(new, each.standing.facets, each.compartment, blind))
+    return found
 
 
 def touched(admitted: Collection[Admitted]) -> list[Touched]:

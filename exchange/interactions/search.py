@@ -168,8 +168,7 @@ def _types(request: Request, requester: Requester) -> tuple[str, ...]:
         raise NotSupported("a search over all types says what it looks for", "http.query")
     if named:
         return named
-    # An administrator sees no charts, whoever wrote them.
-    every = sorted(DIRECTORY_TYPES) if requester.role == "administrator" else RESOURCE_TYPES
+    every = RESOURCE_TYPES if requester.sees_charts else sorted(DIRECTORY_TYPES)
     return tuple(each for each in every if each not in _UNSEARCHED)
 
 

@@ -245,7 +245,7 @@ def _opened(transaction: Transaction, permit: Permit, keys: Sequence[Key]) -> li
     for table in ("resource", "resource_history"):
         rest = [key for key in keys if (key.type_code, key.resource_id) not in found]
         if rest:
-            predicate, parameters = visible(permit)
+            predicate, parameters = visible(permit, table)
             parameters |= {
                 "ids": array_text(key.resource_id for key in rest),
                 "types": array_text(key.type_code for key in rest),

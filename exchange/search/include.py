@@ -51,10 +51,10 @@ WHERE r.compartment = ANY(ARRAY(SELECT {NEAR} UNION
 ORDER BY r.compartment, r.type, r.clinical_at DESC, r.id LIMIT %(limit)s"""  # noqa: S608 - constants only
 
 REVERSE_DIRECTORY: Final = f"""
-SELECT {{columns}} FROM (
-  SELECT {NEAR} UNION SELECT t.compartment FROM token_entry t WHERE t.hash = ANY(%(hashes)s::bigint[])) t(compartment)
-JOIN resource r ON r.compartment = t.compartment AND r.type = %(type)s
-WHERE {POINTS}
+SELECT {{columns}} FROM resource r
+WHERE r.compartment = ANY(ARRAY(SELECT {NEAR} UNION
+    SELECT t.compartment FROM token_entry t WHERE t.hash = ANY(%(hashes)s::bigint[])))
+  AND r.type = %(type)s AND {POINTS}
   AND NOT r.is_deleted AND {{where}}
 ORDER BY r.compartment, r.type, r.clinical_at DESC, r.id LIMIT %(limit)s"""  # noqa: S608 - constants only
 

@@ -83,6 +83,7 @@ def index(resource: dict[str, Any], own_patients: Collection[str], blind: BlindI
     found: set[int] = set()
     ranges: list[int] = []
     clinical_at = BEGINNING
+    clinical_until: int | None = None
     custom = custom_parameters(resource_type)
     for parameter, elements in [*extractor(resource_type)(resource), *_custom(custom, resource)]:
         name = parameter.name
@@ -95,6 +96,7 @@ def index(resource: dict[str, Any], own_patients: Collection[str], blind: BlindI
                     ranges += (number, low, high)
                     if name == clinical and MIN_INSTANT < low < MAX_INSTANT:
                         clinical_at = low if clinical_at == BEGINNING else min(low, clinical_at)
+                        clinical_until = max(high, clinical_until or high)
             continue
         hashed = hashed_forms(
             resource_type, parameter, elements, own_patients if name in scoping else (), blind
@@ -106,7 +108,7 @@ def index(resource: dict[str, Any], own_patients: Collection[str], blind: BlindI
             found.update(
                 token for form, token in hashed.items() if not form.startswith(("Patient/", "Patient#"))
             )
-    return Index(clinical_at, tokens, ranges, found)
+    return Index(clinical_at, clinical_until, tokens, ranges, found)
 
 
 def hashed_forms(

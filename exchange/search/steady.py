@@ -44,7 +44,7 @@ def versions_then(
     """The versions that a snapshot saw of resources that have changed since, by their ids."""
     if not ids:
         return {}
-    where, parameters = visible(permit)
+    where, parameters = visible(permit, "resource_history")
     parameters |= named(seen) | {"changed": sorted(ids), "type": type_code(resource_type)}
     found = opened(transaction, transaction.rows(THEN + where, parameters))
     return {each.resource_id: each for each in found}

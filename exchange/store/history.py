@@ -75,25 +75,25 @@ def of_one(
     transaction: Transaction, permit: Permit, asked: Asked, *, before: int, limit: int
 ) -> list[Listed]:
     """The versions of one resource older than version `before`, newest first."""
-    where, parameters = _where(permit, asked)
+    where, parameters = _where(asked)
     where.append("r.version_id < %(before)s")
     if asked.since is not None:
         where.append("r.last_updated >= %(since)s")
     parameters |= {"before": before, "limit": limit}
-    return _listed(transaction, where, BY_VERSION, parameters)
+    return _listed(transaction, permit, where, BY_VERSION, parameters)
 
 
 def of_many(
     transaction: Transaction, permit: Permit, asked: Asked, *, floor: int, before: list[Any], limit: int
 ) -> list[Listed]:
     """The versions from a floor on and before a position, newest commit first."""
-    where, parameters = _where(permit, asked)
+    where, parameters = _where(asked)
     where += [SETTLED, "r.transaction >= %(floor)s"]
     parameters |= {"floor": floor, "limit": limit}
     if before:
         where.append("r.transaction <= %(b0)s AND (r.transaction, r.type, r.id) < (%(b0)s, %(b1)s, %(b2)s)")
         parameters |= {f"b{number}": value for number, value in enumerate(before)}
-    return _listed(transaction, where, BY_COMMIT, parameters)
+    return _listed(transaction, permit, where, BY_COMMIT, parameters)
 
 
 def floor_of(transaction: Transaction, permit: Permit, asked: Asked) -> int | None:
@@ -101,12 +101,15 @@ def floor_of(transaction: Transaction, permit: Permit, asked: Asked) -> int | No
 
     None: no version does. From there on everything counts, also what bears an earlier instant and was committed later.
     """
-    where, parameters = _where(permit, asked)
+    where, parameters = _where(asked)
     where += [SETTLED, "r.last_updated >= %(since)s"]
-    halves = (
-        f"SELECT min(r.transaction) AS place FROM {table} r WHERE {' AND '.join(where)}"  # noqa: S608
-        for table in TABLES
-    )
+    halves = []
+    for table in TABLES:
+        predicate, more = visible(permit, table)
+        parameters |= more
+        halves.append(
+            f"SELECT min(r.transaction) AS place FROM {table} r WHERE {' AND '.join([*where, predicate])}"  # noqa: S608
+        )
     rows = transaction.rows(f"SELECT min(place) FROM ({' UNION ALL '.join(halves)}) first", parameters)  # noqa: S608
     found: int | None = rows[0][0]
     return found
@@ -114,16 +117,19 @@ def floor_of(transaction: Transaction, permit: Permit, asked: Asked) -> int | No
 
 def count(transaction: Transaction, permit: Permit, asked: Asked, *, floor: int) -> int | None:
     """How many versions there are from a floor on; None where they are too many to count for a page."""
-    where, parameters = _where(permit, asked)
+    where, parameters = _where(asked)
     if asked.resource_id:
         where += ["r.last_updated >= %(since)s"] if asked.since is not None else []
     else:
         where += [SETTLED, "r.transaction >= %(floor)s"]
     parameters |= {"floor": floor, "limit": MOST_COUNTED + 1}
-    halves = (
-        f"(SELECT 1 FROM {table} r WHERE {' AND '.join(where)} LIMIT %(limit)s)"  # noqa: S608
-        for table in TABLES
-    )
+    halves = []
+    for table in TABLES:
+        predicate, more = visible(permit, table)
+        parameters |= more
+        halves.append(
+            f"(SELECT 1 FROM {table} r WHERE {' AND '.join([*where, predicate])} LIMIT %(limit)s)"  # noqa: S608
+        )
     number: int = transaction.rows(
         f"SELECT count(*) FROM ({' UNION ALL '.join(halves)}) versions",  # noqa: S608
         parameters,
@@ -131,9 +137,9 @@ def count(transaction: Transaction, permit: Permit, asked: Asked, *, floor: int)
     return number if number <= MOST_COUNTED else None
 
 
-def _where(permit: Permit, asked: Asked) -> tuple[list[str], dict[str, Any]]:
-    predicate, parameters = visible(permit)
-    where = [predicate]
+def _where(asked: Asked) -> tuple[list[str], dict[str, Any]]:
+    where: list[str] = []
+    parameters: dict[str, Any] = {}
     if asked.types is not None:
         where.append("r.type = ANY(%(types)s::smallint[])")
         parameters["types"] = sorted(type_code(each) for each in asked.types)
@@ -149,15 +155,18 @@ def _where(permit: Permit, asked: Asked) -> tuple[list[str], dict[str, Any]]:
 
 
 def _listed(
-    transaction: Transaction, where: list[str], order: str, parameters: dict[str, Any]
+    transaction: Transaction, permit: Permit, where: list[str], order: str, parameters: dict[str, Any]
 ) -> list[Listed]:
-    halves = [
-        HALF.format(
-            columns=COLUMNS, revives=f"{REVIVES} AS revives", table=table, where=" AND ".join(where),
-            order=", ".join(f"r.{each}" for each in order.split(", ")),
-        )
-        for table in TABLES
-    ]  # fmt: skip
+    halves = []
+    for table in TABLES:
+        predicate, more = visible(permit, table)
+        parameters |= more
+        halves.append(
+            HALF.format(
+                columns=COLUMNS, revives=f"{REVIVES} AS revives", table=table, where=" AND ".join([*where, predicate]),
+                order=", ".join(f"r.{each}" for each in order.split(", ")),
+            )
+        )  # fmt: skip
     sql = f"{' UNION ALL '.join(halves)} ORDER BY {order} LIMIT %(limit)s"
     rows = transaction.rows(sql, parameters)
     versions = opened(transaction, [(*row[:-2], BEGINNING) for row in rows])

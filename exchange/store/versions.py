@@ -22,6 +22,7 @@ from exchange.store.data_keys import key_place
 from exchange.store.session import Transaction
 from exchange.store.visibility import visible
 
+NULL: Final = "\\N"
 BEGINNING: Final = -(2**62)
 """`clinical_at` of a resource without a clinical date: last when the newest stand first."""
 
@@ -62,6 +63,8 @@ class Occupancy:
     version_id: int
     is_deleted: bool
     members: tuple[int, ...] = ()
+    facets: tuple[int, ...] | None = ()
+    """What consents may name of it; None where it was never labelled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +72,11 @@ class Index:
     """What finds a version. Tokens are keyed hashes; ranges are triples of parameter, low, high."""
 
     clinical_at: int = BEGINNING
+    clinical_until: int | None = None
     tokens: Collection[int] = ()
     ranges: Sequence[int] = ()
     population_tokens: Collection[int] = ()
+    facets: Sequence[int] | None = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +101,13 @@ HISTORY_COLUMNS: Final = (
 )
 RESOURCE_COLUMNS: Final = (
     "compartment, custodian, last_updated, version_id, type, is_deleted, id, members,"
-    " clinical_at, tokens, ranges, body"
+    " clinical_at, clinical_until, facets, tokens, ranges, body"
 )
 
 # The locks make two writers of one id wait for each other; they stand in one order in every transaction.
 OCCUPIED: Final = """
 SELECT pg_advisory_xact_lock(place) FROM (SELECT DISTINCT unnest(%(locks)s::bigint[]) AS place ORDER BY 1) ordered;
-SELECT r.type, r.id, r.compartment, r.custodian, r.version_id, r.is_deleted, r.members
+SELECT r.type, r.id, r.compartment, r.custodian, r.version_id, r.is_deleted, r.members, r.facets
 FROM unnest(%(types)s::smallint[], %(ids)s::text[]) AS asked(type, id)
 JOIN resource r ON r.id = asked.id AND r.type = asked.type"""
 
@@ -113,6 +118,10 @@ WITH old AS (
   WHERE r.compartment = gone.compartment AND r.type = gone.type AND r.id = gone.id RETURNING r.*)
 INSERT INTO resource_history ({HISTORY_COLUMNS}) SELECT {HISTORY_COLUMNS} FROM old"""  # noqa: S608
 
+REFACET: Final = """
+UPDATE resource SET facets = %(facets)s::integer[]
+WHERE compartment = %(compartment)s AND type = %(type)s AND id = %(id)s"""
+
 ENTER: Final = """
 INSERT INTO token_entry (hash, compartment) SELECT * FROM unnest(%s::bigint[], %s::bigint[]) ON CONFLICT DO NOTHING"""
 
@@ -122,10 +131,10 @@ INSERT INTO shared_record (member, compartment) SELECT * FROM unnest(%s::bigint[
 READ_CURRENT: Final = f"SELECT {COLUMNS} FROM resource r WHERE r.id = %(id)s AND r.type = %(type)s AND "  # noqa: S608
 
 READ_VERSION: Final = """
-SELECT {columns} FROM resource r WHERE r.id = %(id)s AND r.type = %(type)s AND r.version_id = %(version)s AND {visible}
+SELECT {columns} FROM resource r WHERE r.id = %(id)s AND r.type = %(type)s AND r.version_id = %(version)s AND {current}
 UNION ALL
 SELECT {columns} FROM resource_history r
-WHERE r.id = %(id)s AND r.type = %(type)s AND r.version_id = %(version)s AND {visible}"""
+WHERE r.id = %(id)s AND r.type = %(type)s AND r.version_id = %(version)s AND {past}"""
 
 
 def occupied(transaction: Transaction, ids: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Occupancy]:
@@ -148,7 +157,9 @@ def occupied(transaction: Transaction, ids: Iterable[tuple[str, str]]) -> dict[t
     )
     names = {code: name for name, code in codes.items()}
     return {
-        (names[row[0]], row[1]): Occupancy(row[2], row[3], row[4], row[5], tuple(row[6] or ()))
+        (names[row[0]], row[1]): Occupancy(
+            row[2], row[3], row[4], row[5], tuple(row[6] or ()), None if row[7] is None else tuple(row[7])
+        )
         for row in rows
     }
 
@@ -177,11 +188,13 @@ def write(
         if not each.is_deleted:
             bound_to = associated_data(each.compartment, each.type_code, each.resource_id, each.version_id)
             body = seal(ciphers[key_place(each.compartment)], dictionaries, each.text, bound_to).hex()
-        members = "{" + ",".join(map(str, each.members)) + "}" if each.members else "\\N"
+        members = "{" + ",".join(map(str, each.members)) + "}" if each.members else NULL
         index = each.index
         rows.append(
             f"{each.compartment}\t{each.custodian}\t{each.last_updated}\t{each.version_id}\t{each.type_code}\t"
             f"{'t' if each.is_deleted else 'f'}\t{each.resource_id}\t{members}\t{index.clinical_at}\t"
+            f"{NULL if index.clinical_until is None else index.clinical_until}\t"
+            f"{NULL if index.facets is None else array_text(index.facets)}\t"
             f"{{{','.join(map(str, index.tokens))}}}\t{{{','.join(map(str, index.ranges))}}}\t\\\\x{body}\n"
         )
         entries |= {(token, each.compartment) for token in index.population_tokens}
@@ -193,6 +206,15 @@ def write(
         ones, others = zip(*sorted(pairs), strict=True)
         transaction.run(SHARE, (array_text(ones), array_text(others)))
     enter_tokens(transaction, entries)
+
+
+def refacet(transaction: Transaction, found: Sequence[tuple[int, int, str, Sequence[int]]]) -> None:
+    """Give current rows, by (compartment, type code, id), other facets; versions stay as they are."""
+    for compartment, code, resource_id, facets in found:
+        transaction.run(
+            REFACET,
+            {"compartment": compartment, "type": code, "id": resource_id, "facets": array_text(facets)},
+        )
 
 
 def enter_tokens(transaction: Transaction, entries: Collection[tuple[int, int]]) -> None:
@@ -225,7 +247,8 @@ def read_version(
     """One version, or None when it is absent or hidden."""
     predicate, parameters = visible(permit)
     parameters |= {"id": resource_id, "type": type_code(resource_type), "version": version_id}
-    rows = transaction.rows(READ_VERSION.format(columns=COLUMNS, visible=predicate), parameters)
+    past, _ = visible(permit, "resource_history")
+    rows = transaction.rows(READ_VERSION.format(columns=COLUMNS, current=predicate, past=past), parameters)
     return opened(transaction, rows)[0] if rows else None
 
 

@@ -240,7 +240,8 @@ def test_a_deny_whose_actor_cannot_be_resolved_denies_everybody(world):
 
 
 def test_a_permit_with_a_condition_that_is_not_understood_permits_nothing(world):
-    permit(world, provision=a_provision("permit", actors=[HOSPITAL], dataPeriod={"start": "2026"}))
+    strange = [{"system": "urn:example", "code": "celebrity"}]
+    permit(world, provision=a_provision("permit", actors=[HOSPITAL], securityLabel=strange))
     assert not everywhere(world.hospital)
 
 

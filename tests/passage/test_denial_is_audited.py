@@ -99,7 +99,7 @@ def test_a_refusal_for_scope_or_role_tells_the_auditor_why_and_not_the_caller(wo
     said = []
     narrow = world.of(HOSPITAL, "system/Observation.rs")
     event = told(world, lambda: said.append(narrow.get("Patient/posta-p2")))[0]
-    assert "system/Patient.r not granted" in event["outcomeDesc"]
+    assert "Patient.r not granted" in event["outcomeDesc"]
     assert b"granted" not in said[0].text
 
 
@@ -126,7 +126,7 @@ def test_an_unauthenticated_request_leaves_one_event_of_nobody(world, authorizat
 def test_a_refused_client_assertion_leaves_one_event(world):
     def ask() -> None:
         with pytest.raises(Unauthenticated):
-            world.spine.grant_token(
+            world.spine.systems.grant_token(
                 "forged", "system/*.rs", "http://x/auth/token", Request("operation", operation="token")
             )
 
@@ -186,7 +186,7 @@ def test_a_grant_leaves_one_event_for_each_patient_touched(world, name):
 
 def test_an_event_names_the_consent_that_opened_the_record(world):
     event = told(world, lambda: world.hospital.get("Patient/posta-p2"))[0]
-    assert event["outcomeDesc"] == "Consent/posta-c2 permits"
+    assert event["outcomeDesc"] == "Consent/posta-c2#0 permits"
     assert event["purposeOfEvent"][0]["coding"][0]["code"] == "TREAT"
 
 

@@ -47,11 +47,10 @@ def consents(draw: Any, most: int = 4) -> list[dict[str, Any]]:
 def reads(consent: dict[str, Any], facility: str, purpose: str, day: str) -> bool | None:
     """What one consent says of a request, read from its tree; None when it does not speak.
 
-    The deepest provisions that match decide, and one of them that denies is enough to deny.
+    An exception that matches decides instead of what it stands in; of several, one that denies is enough to deny.
     """
-    found: list[tuple[int, bool]] = []
 
-    def walk(provision: dict[str, Any], depth: int) -> None:
+    def walk(provision: dict[str, Any]) -> bool | None:
         actors = [each["reference"]["reference"] for each in provision.get("actor", ())]
         purposes = [each["code"] for each in provision.get("purpose", ())]
         period = provision.get("period", {})
@@ -60,16 +59,12 @@ def reads(consent: dict[str, Any], facility: str, purpose: str, day: str) -> boo
             and (not purposes or any(purpose in COVERED.get(each, {each}) for each in purposes))
             and period.get("start", day) <= day <= period.get("end", day)
         )
-        if matches:
-            found.append((depth, provision["type"] == "permit"))
-            for each in provision.get("provision", ()):
-                walk(each, depth + 1)
+        if not matches:
+            return None
+        said = {walk(each) for each in provision.get("provision", ())} - {None}
+        return all(said) if said else bool(provision["type"] == "permit")
 
-    walk(consent["provision"], 0)
-    if not found:
-        return None
-    deepest = max(depth for depth, _ in found)
-    return all(permits for depth, permits in found if depth == deepest)
+    return walk(consent["provision"])
 
 
 def permitted(told: list[dict[str, Any]], facility: str, purpose: str, day: str) -> bool:

@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
+from dataclasses import replace
 
 import pytest
 
-from exchange.consent.decision import judge
-from exchange.consent.provision import MOST_RULES, rules
-from exchange.requester import custodian_key
+from exchange.consent.provision import DEEPEST, MOST_NAMED, MOST_RULES, rules
+from exchange.requester import User
 from tests.sample.consent import ACT_REASON, a_consent, a_provision
-from tests.sample.requester import HOSPITAL, INSTITUTE, POST
+from tests.sample.judging import NOW, a_lookup, at, permits
+from tests.sample.requester import HOSPITAL, INSTITUTE, POST, a_requester
 
-LIMA = ZoneInfo("America/Lima")
-RECORD = 77
-
-
-def at(text: str) -> int:
-    return int(datetime.fromisoformat(text).replace(tzinfo=LIMA).astimezone(UTC).timestamp() * 1_000_000)
-
-
-NOW = at("2026-05-31T12:00:00")
-
-
-def permits(*consents, actor=HOSPITAL, purpose="TREAT", when=NOW) -> bool:
-    found = [rule for consent in consents for rule in rules(consent, RECORD)]
-    return judge(found, (custodian_key(actor),), purpose, when)[0]
+KNOWN = a_lookup()
 
 
 # --- grants ---------------------------------------------------------------------------------------------------------
@@ -39,14 +25,14 @@ def test_a_permit_for_everybody():
 def test_a_permit_for_one_facility_is_for_no_other():
     consent = a_consent(permit=HOSPITAL)
     assert permits(consent)
-    assert not permits(consent, actor=INSTITUTE)
+    assert not permits(consent, asker=INSTITUTE)
 
 
 def test_a_permit_for_several_facilities():
     consent = a_consent(permit=[HOSPITAL, POST])
-    assert permits(consent, actor=HOSPITAL)
-    assert permits(consent, actor=POST)
-    assert not permits(consent, actor=INSTITUTE)
+    assert permits(consent, asker=HOSPITAL)
+    assert permits(consent, asker=POST)
+    assert not permits(consent, asker=INSTITUTE)
 
 
 @pytest.mark.parametrize(
@@ -113,12 +99,12 @@ def test_silence_denies():
 
 @pytest.mark.parametrize("status", ["draft", "proposed", "rejected", "inactive", "entered-in-error"])
 def test_only_an_active_consent_speaks(status):
-    assert rules(a_consent(permit="", status=status), RECORD) == []
+    assert rules(a_consent(permit="", status=status), KNOWN) == []
 
 
 def test_a_consent_to_research_or_treatment_is_none_to_access():
     scope = {"coding": [{"code": "research"}]}
-    assert rules(a_consent(permit="", scope=scope), RECORD) == []
+    assert rules(a_consent(permit="", scope=scope), KNOWN) == []
 
 
 def test_a_consent_without_a_provision_denies():
@@ -142,13 +128,13 @@ def test_a_deny_overrides_a_permit_of_another_consent():
 def test_an_exception_to_a_permit():
     consent = a_consent(permit="", deny=HOSPITAL)
     assert not permits(consent)
-    assert permits(consent, actor=INSTITUTE)
+    assert permits(consent, asker=INSTITUTE)
 
 
 def test_an_exception_to_a_deny():
     consent = a_consent(provision=a_provision("deny", inside=[a_provision("permit", actors=[HOSPITAL])]))
     assert permits(consent)
-    assert not permits(consent, actor=INSTITUTE)
+    assert not permits(consent, asker=INSTITUTE)
 
 
 def test_an_exception_without_a_type_is_the_opposite_of_what_it_stands_in():
@@ -164,7 +150,7 @@ def test_an_exception_to_an_exception():
     )
     assert not permits(consent, purpose="TREAT")
     assert permits(consent, purpose="ETREAT")
-    assert permits(consent, purpose="TREAT", actor=INSTITUTE)
+    assert permits(consent, purpose="TREAT", asker=INSTITUTE)
 
 
 def test_siblings_that_both_match_deny():
@@ -177,7 +163,7 @@ def test_an_exception_never_reaches_beyond_what_it_stands_in():
     outer = a_provision("permit", actors=[HOSPITAL], start="2026-01-01", purposes=["TREAT"], inside=inside)
     consent = a_consent(provision=outer)
     assert permits(consent)
-    assert not permits(consent, actor=INSTITUTE)
+    assert not permits(consent, asker=INSTITUTE)
     assert not permits(consent, when=at("2025-06-01T00:00:00"))
     assert not permits(consent, purpose="HRESCH")
 
@@ -189,59 +175,94 @@ def nested(levels: int, innermost: dict) -> dict:
     return provision
 
 
-@pytest.mark.parametrize("levels", [1, 8, 9, 25])
+@pytest.mark.parametrize("levels", [1, 8, 9, 25, DEEPEST - 1])
 def test_a_denial_is_heard_however_deep_it_stands(levels):
     assert not permits(a_consent(provision=nested(levels, a_provision("deny", actors=[HOSPITAL]))))
     assert permits(a_consent(provision=nested(levels, a_provision("deny", actors=[INSTITUTE]))))
+
+
+def test_what_stands_too_deep_to_be_read_denies():
+    assert not permits(a_consent(provision=nested(DEEPEST + 1, a_provision("deny", actors=[INSTITUTE]))))
+    assert not permits(a_consent(provision=nested(DEEPEST + 1, a_provision("permit"))))
 
 
 def test_an_actor_that_is_named_again_and_again_is_one_actor():
     provision = a_provision("permit", actors=[HOSPITAL] * 50)
     for _ in range(20):
         provision = a_provision("permit", actors=[HOSPITAL] * 50, inside=[provision])
-    assert len(rules(a_consent(provision=provision), RECORD)) == 21
+    assert len(rules(a_consent(provision=provision), KNOWN)) == 21
 
 
 def test_a_consent_of_too_many_rules_denies():
-    actors = [f"ipress-{number:08d}" for number in range(MOST_RULES + 1)]
-    assert permits(a_consent(permit=[*actors[: MOST_RULES - 1], HOSPITAL]))
+    def of(number):
+        return a_consent(
+            provision=a_provision("permit", inside=[a_provision("permit", actors=[HOSPITAL])] * number)
+        )
+
+    assert permits(of(MOST_RULES - 1))
+    assert not permits(of(MOST_RULES))
+
+
+def test_a_consent_that_names_too_many_denies():
+    actors = [f"ipress-{number:08d}" for number in range(MOST_NAMED)]
+    assert permits(a_consent(permit=[*actors[:-1], HOSPITAL]))
     assert not permits(a_consent(permit=[*actors, HOSPITAL]))
 
 
 # --- what is not understood fails closed ----------------------------------------------------------------------------
 
 UNKNOWN = {
-    "class": [{"system": "http://hl7.org/fhir/resource-types", "code": "Observation"}],
-    "code": [{"coding": [{"code": "F20"}]}],
+    "class": [{"system": "http://hl7.org/fhir/resource-types"}],
+    "code": [{"text": "nerves"}],
     "securityLabel": [{"code": "R"}],
-    "dataPeriod": {"start": "2020-01-01"},
-    "data": [{"meaning": "instance", "reference": {"reference": "Observation/1"}}],
+    "securityLabel of another system": [{"system": "urn:example", "code": "R"}],
+    "dataPeriod": {"start": "soon"},
+    "data": [{"meaning": "somehow", "reference": {"reference": "Observation/1"}}],
+    "data without a resource": [{"meaning": "instance", "reference": {"display": "that one"}}],
     "modifierExtension": [{"url": "https://example.org/unknown", "valueBoolean": True}],
     "_type": {"extension": []},
     "somethingNew": True,
 }
+OF_MEANING = ("modifierExtension", "_type", "somethingNew")
+"""What may change the meaning of all the rest; any other dimension counts as one that matches."""
+
+
+def with_unknown(kind, dimension, **more):
+    return a_provision(kind, **more, **{dimension.split()[0]: UNKNOWN[dimension]})
 
 
 @pytest.mark.parametrize("dimension", UNKNOWN)
 def test_a_permit_with_an_unknown_dimension_permits_nothing(dimension):
-    assert not permits(a_consent(provision=a_provision("permit", **{dimension: UNKNOWN[dimension]})))
+    assert not permits(a_consent(provision=with_unknown("permit", dimension)))
 
 
 @pytest.mark.parametrize("dimension", UNKNOWN)
-def test_a_deny_with_an_unknown_dimension_denies_everybody(dimension):
-    strange = a_provision("deny", actors=[INSTITUTE], **{dimension: UNKNOWN[dimension]})
+def test_a_deny_with_an_unknown_dimension_matches_always(dimension):
+    strange = with_unknown("deny", dimension)
     assert not permits(a_consent(permit=""), a_consent("c2", provision=strange))
     assert not permits(a_consent(provision=a_provision("permit", inside=[strange])))
 
 
 @pytest.mark.parametrize("dimension", UNKNOWN)
+def test_a_deny_with_an_unknown_dimension_still_means_those_whom_it_names(dimension):
+    strange = with_unknown("deny", dimension, actors=[INSTITUTE])
+    for consents in (
+        [a_consent(permit=""), a_consent("c2", provision=strange)],
+        [a_consent(provision=a_provision("permit", inside=[strange]))],
+    ):
+        assert not permits(*consents, asker=INSTITUTE)
+        assert permits(*consents) is (dimension not in OF_MEANING)
+
+
+@pytest.mark.parametrize("dimension", UNKNOWN)
 def test_a_denial_inside_of_an_unknown_permit_still_denies(dimension):
-    strange = a_provision(
-        "permit", inside=[a_provision("deny", actors=[HOSPITAL])], **{dimension: UNKNOWN[dimension]}
-    )
+    strange = with_unknown("permit", dimension, inside=[a_provision("deny", actors=[HOSPITAL])])
     everybody = a_consent("c2", permit="")
     assert not permits(a_consent(provision=strange), everybody)
-    assert permits(a_consent(provision=strange), everybody, actor=INSTITUTE)
+    # On the whole Consent, a modifier makes all of it a denial.
+    assert permits(a_consent(provision=strange), everybody, asker=INSTITUTE) is (
+        dimension != "modifierExtension"
+    )
 
 
 def test_an_exception_inside_of_an_unknown_deny_is_not_honoured():
@@ -259,7 +280,6 @@ def test_an_unknown_modifier_on_the_consent_itself():
 @pytest.mark.parametrize(
     "reference",
     [
-        "Practitioner/7",
         "PractitionerRole/7",
         "CareTeam/7",
         "#contained",
@@ -274,16 +294,63 @@ def test_a_deny_whose_actor_cannot_be_resolved_denies_everybody(reference):
     )
 
 
+def test_a_denied_person_is_whoever_does_not_say_who_asks():
+    denied = [a_consent(permit=""), a_consent("c2", deny="Practitioner/7")]
+    assert not permits(*denied)
+    for reference, granted in (("Practitioner/7", False), ("Practitioner/8", True), ("", False)):
+        user = replace(a_requester(HOSPITAL), user=User("u1", reference=reference))
+        assert permits(*denied, asker=user) is granted
+
+
+def test_a_permitted_person_is_nobody_else():
+    for reference, granted in (("Practitioner/7", True), ("Practitioner/8", False), ("", False)):
+        user = replace(a_requester(INSTITUTE), user=User("u1", reference=reference))
+        assert permits(a_consent(permit="Practitioner/7"), asker=user) is granted
+
+
+def test_a_role_is_named_by_an_identifier():
+    actor = [
+        {"role": {}, "reference": {"identifier": {"system": "urn:chasqui:user-role", "value": "physician"}}}
+    ]
+    for role, granted in (("physician", True), ("nurse", False), ("", False)):
+        user = replace(a_requester(HOSPITAL), user=User("u1", role=role))
+        assert permits(a_consent(provision=a_provision("permit", actor=actor)), asker=user) is granted
+        denied = a_consent("c2", provision=a_provision("deny", actor=actor))
+        assert permits(a_consent(permit=""), denied, asker=user) is (role == "nurse")
+
+
+def test_a_parent_organisation_is_everything_below_it():
+    of_network = replace(a_requester(HOSPITAL), within=("red-trujillo", "geresa"))
+    assert permits(a_consent(permit="geresa"), asker=of_network)
+    assert not permits(a_consent(permit=""), a_consent("c2", deny="red-trujillo"), asker=of_network)
+    assert not permits(a_consent(permit="geresa"))
+
+
+def test_a_team_is_its_members_and_a_lost_team_is_everybody_to_a_deny():
+    def members(reference, is_permit):
+        return ("Practitioner/7",) if reference == "CareTeam/t" else None
+
+    known = a_lookup(members=members)
+    member = replace(a_requester(INSTITUTE), user=User("u1", reference="Practitioner/7"))
+    other = replace(a_requester(INSTITUTE), user=User("u2", reference="Practitioner/8"))
+    assert permits(a_consent(permit="CareTeam/t"), asker=member, known=known)
+    assert not permits(a_consent(permit="CareTeam/t"), asker=other, known=known)
+    for team, granted in (("CareTeam/t", True), ("CareTeam/lost", False)):
+        told = [a_consent(permit=""), a_consent("c2", deny=team)]
+        assert not permits(*told, asker=member, known=known)
+        assert permits(*told, asker=other, known=known) is granted
+
+
 def test_a_permit_whose_actor_cannot_be_resolved_permits_nobody():
     assert not permits(a_consent(permit="Practitioner/7"))
     assert permits(a_consent(permit=["Practitioner/7", HOSPITAL]))
-    assert not permits(a_consent(permit=["Practitioner/7", HOSPITAL]), actor=INSTITUTE)
+    assert not permits(a_consent(permit=["Practitioner/7", HOSPITAL]), asker=INSTITUTE)
 
 
 def test_an_actor_by_identifier_alone_is_not_resolved():
     actor = [{"role": {}, "reference": {"identifier": {"value": "00090012"}}}]
-    assert not permits(a_consent(provision=a_provision("permit", actor=actor)))
-    assert not permits(a_consent(permit=""), a_consent("c2", provision=a_provision("deny", actor=actor)))
+    assert not permits(a_consent(provision=a_provision("permit", asker=actor)))
+    assert not permits(a_consent(permit=""), a_consent("c2", provision=a_provision("deny", asker=actor)))
 
 
 def test_a_purpose_of_another_system_is_not_understood():
@@ -308,11 +375,12 @@ def test_a_period_that_is_not_understood(period):
 
 
 def test_purposes_are_codes_of_act_reason():
-    found = rules(a_consent(provision=a_provision("permit", purposes=["TREAT", "PUBHLTH"])), RECORD)
+    found = rules(a_consent(provision=a_provision("permit", purposes=["TREAT", "PUBHLTH"])), KNOWN)
     assert ACT_REASON.endswith("v3-ActReason")
     assert set(found[0].purposes or ()) == {
         "TREAT",
         "ETREAT",
+        "ERTREAT",
         "CAREMGT",
         "COC",
         "PUBHLTH",

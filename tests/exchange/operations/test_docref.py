@@ -55,7 +55,9 @@ def test_nothing_is_made_on_demand(world):
 def test_it_reaches_as_far_as_the_permit(world):
     assert ids(world.hospital, "patient=posta-p1") == ids(world.hospital, "patient=posta-none") == []
     world.post.store(a_consent("posta-c1", "posta-p1", permit=HOSPITAL))
-    assert ids(world.hospital, "patient=posta-p1") == []  # nobody knows what a plain text says: it is restricted
+    assert (
+        ids(world.hospital, "patient=posta-p1") == []
+    )  # nobody knows what a plain text says: it is restricted
     restricted = {"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "R"}
     permit = a_provision("permit", actors=[HOSPITAL], securityLabel=[restricted])
     world.post.store(a_consent("posta-c1", "posta-p1", provision=permit))
