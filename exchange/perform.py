@@ -26,7 +26,7 @@ from exchange.authentication.people import People
 from exchange.authentication.systems import Systems
 from exchange.consent.decision import decide
 from exchange.consent.enforcement import enforce
-from exchange.consent.rules_store import record_rules
+from exchange.consent.rules_store import Derivation, record_rules
 from exchange.fhir.datatype import date_range
 from exchange.interactions.act import Act
 from exchange.interactions.capabilities import capability_statement
@@ -121,6 +121,7 @@ class Spine:
         self._tally = RefusalTally(settings().refusals_per_minute, self._record_number)
         self.systems = Systems(store, self._limits, append_and_commit, self._record)
         self.people = People(store, append_and_commit, self._record)
+        self._derivation = Derivation()
         self._looked_at = -PARAMETERS_SECONDS
         self._policy = ""
         policy()  # a hub without one does not start
@@ -295,6 +296,13 @@ class Spine:
         self._know_policy()
         with self._store.transaction() as transaction:
             is_unfinished = relabel_step(transaction, policy())
+            transaction.commit()
+            return is_unfinished
+
+    def derive_consents(self) -> bool:
+        """One step of reading Consents anew by the policy and catalogues that count; whether there is more to do."""
+        with self._store.transaction() as transaction:
+            is_unfinished = self._derivation.step(transaction)
             transaction.commit()
             return is_unfinished
 

@@ -15,6 +15,7 @@ from exchange.commands.opened import opened_hub, out
 from exchange.hub import open_hub, prepare
 from exchange.serve import serve as run_servers
 from exchange.settings import settings
+from exchange.worker.derive_consents import derive_until
 from exchange.worker.index_parameters import index_until
 from exchange.worker.relabel import relabel_until
 from exchange.worker.seal_audit_log import seal_until
@@ -45,7 +46,7 @@ def work() -> None:
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    for later in (index_until, relabel_until):
+    for later in (derive_until, index_until, relabel_until):
         threading.Thread(target=later, args=(stopped, hub.spine), daemon=True).start()
     seal_until(stopped, hub.spine, settings().checkpoint_seconds)
 

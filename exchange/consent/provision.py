@@ -72,9 +72,7 @@ def rules(consent: dict[str, Any], lookup: Lookup) -> list[Rule]:
 
     Spec: https://hl7.org/fhir/R4/consent-definitions.html#Consent.provision
     """
-    scope = consent.get("scope", {}).get("coding", ())
-    is_privacy = any(coding.get("code") == PRIVACY_SCOPE for coding in scope)
-    if consent.get("status") != "active" or not is_privacy:
+    if not is_speaking(consent):
         return []
     root = consent.get("provision") or {"type": "deny"}
     whole = replace(_ANYTHING, consent_id=consent["id"])
@@ -89,6 +87,13 @@ def rules(consent: dict[str, Any], lookup: Lookup) -> list[Rule]:
             replace(whole, is_permit=False)
         ]  # nobody's choices: too much to judge on each request, so it denies
     return _numbered(found)
+
+
+def is_speaking(consent: dict[str, Any]) -> bool:
+    """Whether a Consent is active and about privacy."""
+    scope = consent.get("scope", {}).get("coding", ())
+    is_privacy = any(coding.get("code") == PRIVACY_SCOPE for coding in scope)
+    return consent.get("status") == "active" and is_privacy
 
 
 @dataclass(slots=True)

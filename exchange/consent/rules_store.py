@@ -17,14 +17,16 @@ from typing import Any, Final
 
 from exchange.consent.lookup import LEANT_ON, adult_at, lookup
 from exchange.consent.provision import SENDING, Rule, rules
+from exchange.consent.superseding import Told, superseded
 from exchange.crypto.blind_index import BlindIndex
 from exchange.fhir.definitions import type_code
+from exchange.policy.adopted import policy
 from exchange.policy.facets import all_hashed
 from exchange.problems import Denied
 from exchange.request import Written
 from exchange.requester import Requester
 from exchange.store.session import Transaction
-from exchange.store.versions import COLUMNS, NULL, array_text, opened
+from exchange.store.versions import COLUMNS, NULL, Version, array_text, opened
 
 RULE_COLUMNS: Final = (
     "compartment, filed_in, filed_by, starts_at, ends_at, clinical_from, clinical_until, rule, parent, covers,"
@@ -61,6 +63,17 @@ JOIN unnest(%(places)s::bigint[], %(ids)s::text[]) AS asked(compartment, id)
   ON r.compartment = asked.compartment AND r.id = asked.id
 WHERE r.type = %(type)s AND NOT r.is_deleted"""  # noqa: S608
 
+BESIDE: Final = """
+SELECT r.compartment, r.id FROM resource r WHERE r.compartment = ANY(%(compartments)s::bigint[])
+AND r.type = %(type)s AND r.custodian = %(custodian)s AND NOT r.is_deleted"""
+
+# Consents whose rules were derived by another policy or before some catalogue was loaded, or never.
+STALE: Final = """
+SELECT r.compartment, r.id FROM resource r WHERE r.type = %(type)s AND NOT r.is_deleted AND r.compartment > 0
+AND NOT EXISTS (SELECT 1 FROM consent_dependency d WHERE d.compartment = r.compartment AND d.consent_id = r.id
+  AND d.reference = %(reference)s) LIMIT %(limit)s"""
+MOST_AT_ONCE: Final = 200
+
 LEANING: Final = """
 SELECT DISTINCT compartment, consent_id FROM consent_dependency WHERE reference = ANY(%(references)s::bigint[])"""
 
@@ -79,7 +92,19 @@ def record_rules(transaction: Transaction, requester: Requester, written: Sequen
         for each in filed:
             if each.resource is not None:
                 _require_others(requester, each.resource)
-        _derive(transaction, {(each.compartment, each.resource_id) for each in filed})
+        # A newer one silences an older one of the same authorisation, and gives it its voice back when it goes.
+        beside = transaction.rows(
+            BESIDE,
+            {
+                "compartments": sorted({each.compartment for each in filed}),
+                "type": type_code("Consent"),
+                "custodian": requester.custodian,
+            },
+        )
+        _derive(
+            transaction,
+            {(each.compartment, each.resource_id) for each in filed} | {(row[0], row[1]) for row in beside},
+        )
     # 2. Patients: what is linked or parted now hears other consents than before.
     patients = [each.compartment for each in written if each.resource_type == "Patient"]
     if patients:
@@ -108,14 +133,52 @@ def relink(transaction: Transaction, compartments: Collection[int]) -> None:
         _derive(transaction, {(row[0], row[1]) for row in standing})
 
 
-def derive_all(transaction: Transaction, compartments: Collection[int]) -> None:
-    """Derive the rules of every Consent in some records anew: after a change of the policy or of catalogues."""
-    found = transaction.rows(
-        "SELECT r.compartment, r.id FROM resource r WHERE r.type = %(type)s AND NOT r.is_deleted"
-        " AND r.compartment = ANY(%(compartments)s::bigint[])",
-        {"type": type_code("Consent"), "compartments": sorted(compartments)},
-    )
-    _derive(transaction, {(row[0], row[1]) for row in found})
+class Derivation:
+    """Reading Consents anew, some at a time, where their rules come from an older policy or catalogue."""
+
+    def __init__(self) -> None:
+        self._done: int | None = None
+
+    def step(self, transaction: Transaction) -> bool:
+        """One step; whether there are more. The caller commits. Nothing is looked for twice by the same policy."""
+        reference = derived_by(transaction)
+        if reference == self._done:
+            return False
+        found = transaction.rows(
+            STALE, {"type": type_code("Consent"), "reference": reference, "limit": MOST_AT_ONCE}
+        )
+        _derive(transaction, {(row[0], row[1]) for row in found})
+        if len(found) < MOST_AT_ONCE:
+            self._done = reference
+        return self._done != reference
+
+
+def derived_by(transaction: Transaction) -> int:
+    """What rules are derived by: the policy, and the catalogues that say what codes subsume."""
+    catalogue = transaction.rows("SELECT coalesce(max(number), 0) FROM code_system_catalogue")[0][0]
+    return transaction.crypto.blind_index.value(f"derived|{policy().digest}|{catalogue}")
+
+
+def _others(
+    transaction: Transaction, told: Sequence[tuple[Version, int, dict[str, Any]]]
+) -> list[tuple[Version, int, dict[str, Any]]]:
+    """The other Consents of the same records: what they say may be silenced, or silence."""
+    known = {(version.compartment, version.resource_id) for version, _, _ in told}
+    found: list[tuple[Version, int, dict[str, Any]]] = []
+    for filed_by in sorted({filed_by for _, filed_by, _ in told}):
+        places = sorted({version.compartment for version, each, _ in told if each == filed_by})
+        beside = transaction.rows(
+            BESIDE, {"compartments": places, "type": type_code("Consent"), "custodian": filed_by}
+        )
+        missing = [(row[0], row[1]) for row in beside if (row[0], row[1]) not in known]
+        if missing:
+            asked = {"places": [row[0] for row in missing], "ids": [row[1] for row in missing]}
+            rows = transaction.rows(CONSENTS, asked | {"type": type_code("Consent")})
+            versions = opened(transaction, [row[:-1] for row in rows])
+            found += [
+                (version, row[-1], version.parsed()) for version, row in zip(versions, rows, strict=True)
+            ]
+    return found
 
 
 def _require_others(requester: Requester, consent: dict[str, Any]) -> None:
@@ -141,9 +204,19 @@ def _derive(transaction: Transaction, consents: Collection[tuple[int, str]]) -> 
     rows = transaction.rows(CONSENTS, asked | {"type": type_code("Consent")})
     versions = opened(transaction, [row[:-1] for row in rows])
     blind = transaction.crypto.blind_index
-    for version, row in zip(versions, rows, strict=True):
-        filed_by = row[-1]
-        consent = version.parsed()
+    told = [(version, row[-1], version.parsed()) for version, row in zip(versions, rows, strict=True)]
+    silenced = superseded(
+        [
+            Told((version.compartment, filed_by), consent)
+            for version, filed_by, consent in (*told, *_others(transaction, told))
+        ],
+        transaction.now,
+    )
+    derivation = derived_by(transaction)
+    for version, filed_by, consent in told:
+        transaction.run(DEPEND, (version.compartment, version.resource_id, derivation))
+        if (version.compartment, version.resource_id) in silenced:
+            continue
         seen = lookup(transaction, filed_by)
         ends_at = adult_at(transaction, version.compartment, consent)
         found = [_until(rule, ends_at) for rule in rules(consent, seen)]
