@@ -28,7 +28,7 @@ from exchange.request import Answer, Need, Request
 from exchange.requester import Requester
 from exchange.search.reference import local
 from exchange.store.session import Transaction
-from exchange.store.versions import COLUMNS, Version, opened, read_current
+from exchange.store.versions import COLUMNS, Version, opened_for, read_current
 from exchange.store.visibility import visible
 
 MOST_RESOURCES: Final = 2_000
@@ -155,7 +155,7 @@ def _resolved(transaction: Transaction, permit: Permit, asked: list[str]) -> lis
         "asked_ids": [pair[1] for pair in pairs],
     }
     sql = REFERENCED.format(columns=COLUMNS, where=where, types=types)
-    return opened(transaction, transaction.rows(sql, parameters))
+    return opened_for(transaction, permit, transaction.rows(sql, parameters))
 
 
 def _document(versions: list[Version], now: int) -> dict[str, Any]:

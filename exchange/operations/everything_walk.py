@@ -22,7 +22,7 @@ from exchange.permit import Permit
 from exchange.request import Answer
 from exchange.search.reference import local
 from exchange.store.session import Transaction
-from exchange.store.versions import BEGINNING, COLUMNS, Version, array_text, opened
+from exchange.store.versions import BEGINNING, COLUMNS, Version, array_text, opened_for
 from exchange.store.visibility import visible
 
 PIECE_ROWS: Final = 500
@@ -123,7 +123,7 @@ def page_of(
         where += f" AND ({', '.join(columns)}) > ({marks})"
         parameters |= {f"k{number}": value for number, value in enumerate(position)}
     sql = PAGE.format(columns=COLUMNS, where=where, order=", ".join(columns))
-    versions = opened(transaction, transaction.rows(sql, parameters | {"limit": count + 1}))
+    versions = opened_for(transaction, permit, transaction.rows(sql, parameters | {"limit": count + 1}))
     follows = len(versions) > count
     versions = versions[:count]
     last = [versions[-1].compartment, versions[-1].type_code, versions[-1].resource_id] if follows else []
@@ -253,7 +253,7 @@ def _opened(transaction: Transaction, permit: Permit, keys: Sequence[Key]) -> li
                 "places": array_text(key.compartment for key in rest),
             }
             sql = OPENED.format(columns=COLUMNS, table=table, visible=predicate)
-            versions = opened(transaction, transaction.rows(sql, parameters))
+            versions = opened_for(transaction, permit, transaction.rows(sql, parameters))
             found |= {(each.type_code, each.resource_id): each for each in versions}
     ordered = (found.get((key.type_code, key.resource_id)) for key in keys)
     return [each for each in ordered if each is not None]
@@ -276,4 +276,4 @@ def _resolved(
         "records": sorted(records),
     }
     sql = REFERENCED.format(columns=COLUMNS, where=" AND ".join(where))
-    return opened(transaction, transaction.rows(sql, parameters))
+    return opened_for(transaction, permit, transaction.rows(sql, parameters))

@@ -20,7 +20,7 @@ from exchange.search.population import population_parameters
 from exchange.search.tree import Include
 from exchange.settings import settings
 from exchange.store.session import Transaction
-from exchange.store.versions import COLUMNS, Version, opened
+from exchange.store.versions import COLUMNS, Version, opened_for
 from exchange.store.visibility import visible
 
 MOST_INCLUDED: Final = 1_000
@@ -118,7 +118,9 @@ def _forward(
         "ids": [logical for _, logical in ordered],
         "limit": MOST_INCLUDED,
     }
-    return opened(transaction, transaction.rows(FORWARD.format(columns=COLUMNS, where=where), named))
+    return opened_for(
+        transaction, permit, transaction.rows(FORWARD.format(columns=COLUMNS, where=where), named)
+    )
 
 
 def _reverse(
@@ -162,7 +164,7 @@ def _reverse(
     is_directory = any(each < 0 for each in places)
     is_populated = set(include.parameters) <= population_parameters(include.source)
     sql = (REVERSE_DIRECTORY if is_populated else REVERSE_UNINDEXED) if is_directory else REVERSE
-    return opened(transaction, transaction.rows(sql.format(columns=COLUMNS, where=where), named))
+    return opened_for(transaction, permit, transaction.rows(sql.format(columns=COLUMNS, where=where), named))
 
 
 def _local_forms(fhir_type: str, value: Any, url: str) -> Iterable[str]:

@@ -26,7 +26,7 @@ from exchange.search.steady import CHANGED, NOW, SEEN, UNCHANGED, named, version
 from exchange.search.tree import Criterion, HasInRecord, Node, Query
 from exchange.settings import settings
 from exchange.store.session import Row, Transaction
-from exchange.store.versions import COLUMNS, Version, opened, table_of
+from exchange.store.versions import COLUMNS, Version, opened_for, table_of
 from exchange.store.visibility import visible
 
 CHUNK_ROWS: Final = 500
@@ -235,12 +235,14 @@ class _Plan:
     def _rows(self, order: Order, position: list[Any], limit: int, seen: str) -> list[Version]:
         """Rows after a position; of what a snapshot saw and nobody has changed since, where one is given."""
         found = self._fetch(order, position, limit, columns=f"{COLUMNS}, r.clinical_at", seen=seen)
-        return opened(self._transaction, found)
+        return opened_for(self._transaction, self._permit, found)
 
     def _first_rows(self, order: Order, limit: int) -> tuple[list[Version], str]:
         """The first rows, and the snapshot that they were read in."""
         found = self._fetch(order, [], limit, columns=f"{COLUMNS}, r.clinical_at, {SEEN}")
-        return opened(self._transaction, [row[:-1] for row in found]), found[0][-1] if found else ""
+        return opened_for(self._transaction, self._permit, [row[:-1] for row in found]), found[0][
+            -1
+        ] if found else ""
 
     def _moved(
         self, place: Callable[[Version], list[Any]], seen: str, here: Sequence[Version]
@@ -256,7 +258,9 @@ class _Plan:
         changed = [row for row in found if row[2] not in present]
         ids = [row[2] for row in changed]
         then = versions_then(self._transaction, self._permit, self._type, seen, ids)
-        current = (each for each in opened(self._transaction, changed) if each.resource_id in then)
+        current = (
+            each for each in opened_for(self._transaction, self._permit, changed) if each.resource_id in then
+        )
         return [(place(then[each.resource_id]), each) for each in current if self._holds(each)]
 
     def _fetch(

@@ -15,7 +15,7 @@ from typing import Any, Final
 from exchange.fhir.definitions import type_code
 from exchange.permit import Permit
 from exchange.store.session import Transaction
-from exchange.store.versions import COLUMNS, Version, opened
+from exchange.store.versions import COLUMNS, Version, opened_for
 from exchange.store.visibility import visible
 
 NOW: Final = "SELECT pg_current_snapshot()::text"
@@ -46,5 +46,5 @@ def versions_then(
         return {}
     where, parameters = visible(permit, "resource_history")
     parameters |= named(seen) | {"changed": sorted(ids), "type": type_code(resource_type)}
-    found = opened(transaction, transaction.rows(THEN + where, parameters))
+    found = opened_for(transaction, permit, transaction.rows(THEN + where, parameters))
     return {each.resource_id: each for each in found}

@@ -15,7 +15,7 @@ from typing import Any, Final
 from exchange.fhir.definitions import type_code
 from exchange.permit import Permit
 from exchange.store.session import Transaction
-from exchange.store.versions import BEGINNING, COLUMNS, Version, opened
+from exchange.store.versions import BEGINNING, COLUMNS, Version, opened_for
 from exchange.store.visibility import visible
 
 MOST_COUNTED: Final = 10_000
@@ -169,7 +169,7 @@ def _listed(
         )  # fmt: skip
     sql = f"{' UNION ALL '.join(halves)} ORDER BY {order} LIMIT %(limit)s"
     rows = transaction.rows(sql, parameters)
-    versions = opened(transaction, [(*row[:-2], BEGINNING) for row in rows])
+    versions = opened_for(transaction, permit, [(*row[:-2], BEGINNING) for row in rows])
     return [
         Listed(version, revives=row[-2], transaction=row[-1])
         for version, row in zip(versions, rows, strict=True)

@@ -19,6 +19,7 @@ from exchange.fhir.definitions import type_code
 from exchange.fhir.resource import parse
 from exchange.permit import Permit
 from exchange.store.data_keys import key_place
+from exchange.store.redaction import redacted
 from exchange.store.session import Transaction
 from exchange.store.visibility import visible
 
@@ -38,6 +39,7 @@ class Version(msgspec.Struct, frozen=True):
     is_deleted: bool
     text: bytes
     members: tuple[int, ...] = ()
+    custodian: int = 0
     clinical_at: int = BEGINNING
 
     @property
@@ -95,7 +97,9 @@ class Write:
     is_deleted: bool = False
 
 
-COLUMNS: Final = "r.compartment, r.type, r.id, r.version_id, r.last_updated, r.is_deleted, r.body, r.members"
+COLUMNS: Final = (
+    "r.compartment, r.type, r.id, r.version_id, r.last_updated, r.is_deleted, r.body, r.members, r.custodian"
+)
 HISTORY_COLUMNS: Final = (
     "compartment, custodian, last_updated, transaction, version_id, type, is_deleted, id, members, body"
 )
@@ -238,7 +242,7 @@ def read_current(
     parameters |= {"id": resource_id, "type": type_code(resource_type)}
     sql = READ_CURRENT.replace("resource r", f"{table_of(resource_type)} r") + predicate
     rows = transaction.prepared(sql, parameters)
-    return opened(transaction, rows)[0] if rows else None
+    return opened_for(transaction, permit, rows)[0] if rows else None
 
 
 def read_version(
@@ -249,7 +253,7 @@ def read_version(
     parameters |= {"id": resource_id, "type": type_code(resource_type), "version": version_id}
     past, _ = visible(permit, "resource_history")
     rows = transaction.rows(READ_VERSION.format(columns=COLUMNS, current=predicate, past=past), parameters)
-    return opened(transaction, rows)[0] if rows else None
+    return opened_for(transaction, permit, rows)[0] if rows else None
 
 
 def opened(transaction: Transaction, rows: list[tuple]) -> list[Version]:  # type: ignore[type-arg]
@@ -260,7 +264,19 @@ def opened(transaction: Transaction, rows: list[tuple]) -> list[Version]:  # typ
     ciphers = transaction.store.data_keys.ciphers(transaction, {row[0] for row in rows if not row[5]})
     dictionaries = transaction.crypto.dictionaries
     versions = []
-    for compartment, code, resource_id, version_id, last_updated, is_deleted, body, members, *rest in rows:
+    for row in rows:
+        (
+            compartment,
+            code,
+            resource_id,
+            version_id,
+            last_updated,
+            is_deleted,
+            body,
+            members,
+            custodian,
+            *rest,
+        ) = row
         text = b""
         if not is_deleted:
             bound_to = associated_data(compartment, code, resource_id, version_id)
@@ -268,10 +284,24 @@ def opened(transaction: Transaction, rows: list[tuple]) -> list[Version]:  # typ
         further = tuple(members) if members else ()
         versions.append(
             Version(
-                compartment, code, resource_id, version_id, last_updated, is_deleted, text, further, *rest
+                compartment,
+                code,
+                resource_id,
+                version_id,
+                last_updated,
+                is_deleted,
+                text,
+                further,
+                custodian,
+                *rest,
             )
         )
     return versions
+
+
+def opened_for(transaction: Transaction, permit: Permit, rows: list[tuple[Any, ...]]) -> list[Version]:
+    """Rows opened as a permit may see them. Raises: SealBroken, KeyDestroyed - see opened."""
+    return redacted(transaction, permit, opened(transaction, rows))
 
 
 def table_of(resource_type: str) -> str:
