@@ -66,12 +66,14 @@ class Need:
     target     (type, id) of the one resource that is read; empty otherwise
     patients   Patient ids that a search names; each inner tuple is one criterion, any of its ids suffices
     is_write   whether the act writes: then only the requester's own records and the directory are in reach
+    cases      whether the act is about emergency cases: to `follow` or to `close` them
     """
 
     actions: tuple[tuple[str, str], ...]
     target: tuple[str, str] | None = None
     patients: tuple[tuple[str, ...], ...] = ()
     is_write: bool = False
+    cases: Literal["", "follow", "close"] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,8 @@ class Answer:
     last_updated: int = 0
     touched: list[Touched] = field(default_factory=list)
     written: list[Written] = field(default_factory=list)
+    noted: str = ""
+    """What the act's own event says of it beside the rules that decided; nothing of it reaches the caller."""
     entries: list[Answer | Problem] = field(default_factory=list)
     """What each entry of a batch or transaction came to."""
     bundle: Literal["", "batch-response", "transaction-response"] = ""

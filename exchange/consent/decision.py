@@ -28,6 +28,7 @@ from exchange.store.session import Transaction
 
 _VERBS: Final = {"c": "create", "r": "read", "u": "update", "d": "delete", "s": "search"}
 _WRITERS: Final = frozenset({"system", "clinician", "administrator"})
+_OVERSEERS: Final = frozenset({"administrator", "auditor"})
 
 
 def decide(transaction: Transaction, requester: Requester, need: Need) -> Permit:
@@ -45,6 +46,8 @@ def decide(transaction: Transaction, requester: Requester, need: Need) -> Permit
                 f"the token's scopes do not allow to {_VERBS[action]} {resource_type}",
                 reason=f"scope {resource_type}.{action} not granted",
             )
+    if need.cases:
+        _require_cases(requester, need)
     # 3.-6. Whose records are in reach.
     if any(resource_type == "AuditEvent" for resource_type, _ in need.actions):
         return _of_events(transaction, requester, need)
@@ -78,6 +81,17 @@ def _require_role(requester: Requester, resource_type: str, *, is_write: bool) -
         )
     if is_write and requester.role not in _WRITERS:
         raise Denied(f"the role {requester.role} reads alone", reason="role")
+
+
+def _require_cases(requester: Requester, need: Need) -> None:
+    """Who judges emergency cases also follows them; who oversees the region follows them alone."""
+    chosen = policy()
+    is_overseen = need.cases == "follow" and requester.role in _OVERSEERS
+    if not is_overseen and not chosen.may(requester.role, "cases", requester.purpose_of_use):
+        raise Denied(
+            f"the role {requester.role} may not {need.cases} emergency cases",
+            reason=f"policy {chosen.region.version}: roles.{requester.role}",
+        )
 
 
 def _of_events(transaction: Transaction, requester: Requester, need: Need) -> Permit:
@@ -177,7 +191,8 @@ def _of_persons(
             each.compartment for each in foreign if each.is_judged and each.permits and not each.is_denied
         }
         # 6. An emergency opens what is silent or denied, as far as the basic information goes.
-        emergency = break_glass.reach(transaction, requester, person, foreign)
+        broken = break_glass.reach(transaction, requester, person, foreign)
+        emergency = broken.compartments
         reach = own | open_whole | by_content | emergency
         opened |= {hashed(each, level("N"), blind) for each in open_whole - by_content}
         judged |= by_content
@@ -187,7 +202,7 @@ def _of_persons(
             continue
         # A hidden record must not answer for its person: that would tell that it exists, and of whom.
         reached[person.asked] = reach if person.asked in reach else set()
-        reasons.add(_reason(foreign, assumed, is_emergency=bool(emergency)))
+        reasons.add(_reason(foreign, assumed, broken.numbers if emergency else ()))
     everything = set[int]().union(*reached.values())
 
     def made(reached: dict[int, set[int]]) -> Permit:
@@ -253,12 +268,12 @@ def _emergency(transaction: Transaction, compartments: set[int]) -> Emergency | 
     )
 
 
-def _reason(foreign: Sequence[Record], assumed: int, *, is_emergency: bool) -> str:
+def _reason(foreign: Sequence[Record], assumed: int, cases: Sequence[str]) -> str:
     """The rules that made the decision: for the audit log, never for the caller."""
     if not foreign:
         return "own records"
-    if is_emergency:
-        return "emergency case"
+    if cases:
+        return f"emergency case {', '.join(cases)}"
     told: list[str] = []
     for each in foreign:
         if each.is_denied:

@@ -118,11 +118,13 @@ def test_narratives_of_sections_leave_and_documents_are_asked_like_reads(world):
     named = [{"meaning": "instance", "reference": {"reference": "Condition/posta-k1"}}]
     but = a_provision("permit", actors=[HOSPITAL], inside=[a_provision("deny", data=named)])
     world.post.store(a_consent("posta-c1", "posta-p1", provision=but))
-    for place in ("Composition/posta-d1", "Composition/posta-d1/$document"):
-        said = world.hospital.get(place)
-        assert said.status == 200
-        assert WORD.encode() not in said.text
-        assert b"Posta" in said.text
+    said = world.hospital.get("Composition/posta-d1")
+    assert said.status == 200
+    assert WORD.encode() not in said.text
+    assert b"Posta" in said.text
+    # The document cannot be put together without it, as if it did not exist.
+    said = world.hospital.get("Composition/posta-d1/$document")
+    assert (said.status, WORD.encode() in said.text) == (422, False)
 
 
 def test_a_version_of_a_target_counts_like_the_target(world):
