@@ -17,6 +17,7 @@ from exchange.crypto.page_token import open_token, seal_token
 from exchange.fhir.datatype import date_range
 from exchange.fhir.definitions import type_name
 from exchange.interactions.bundle_text import bundle, fhir_url, instant
+from exchange.interactions.page_binding import holder
 from exchange.interactions.search import touched
 from exchange.permit import Permit
 from exchange.problems import Malformed, NotFound, NotSupported
@@ -86,7 +87,7 @@ class History:
     def run(self, transaction: Transaction, permit: Permit) -> Answer:
         """One page; an instance that is out of reach looks absent."""
         asked = Asked(self._types(permit), self.request.resource_id, self.since, self.at)
-        bound = [self.requester.client_id, *_place(self.request), self.used]
+        bound = [holder(self.requester), *_place(self.request), self.used]
         position = open_token(transaction.crypto, bound, self.page) if self.page else []
         if asked.resource_id:
             listed, total, follows = self._of_one(transaction, permit, asked, position)

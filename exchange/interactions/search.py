@@ -18,6 +18,7 @@ from exchange.fhir.definitions import RESOURCE_TYPES, is_resource_type, type_nam
 from exchange.fhir.resource import dump
 from exchange.fhir.subset import subset
 from exchange.interactions.bundle_text import NOTICE, bundle, entry
+from exchange.interactions.page_binding import holder
 from exchange.permit import DIRECTORY_TYPES, Permit
 from exchange.problems import NotFound, NotSupported
 from exchange.request import Answer, Need, Request, Touched
@@ -76,14 +77,14 @@ class Search:
         if not self.queries:
             return Answer(body=bundle("searchset", [("self", self._url(()))], [NOTICE], 0))
         first = self.queries[0]
-        position = page.open_page(transaction.crypto, self.requester.client_id, self._bound_to, first)
+        position = page.open_page(transaction.crypto, holder(self.requester), self._bound_to, first)
         found = self._found(transaction, permit, position)
         includes = list(dict.fromkeys(each for query in self.queries for each in query.includes))
         added = included(transaction, permit, includes, found.matches) if includes else []
         links = [("self", self._url(first.used))]
         if found.next_position:
             token = page.seal_page(
-                transaction.crypto, self.requester.client_id, self._bound_to, first, found.next_position
+                transaction.crypto, holder(self.requester), self._bound_to, first, found.next_position
             )
             links.append(("next", self._url([*first.used, ("_page", token)])))
         asked = {query.resource_type: query for query in self.queries}

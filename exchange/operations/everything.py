@@ -18,6 +18,7 @@ from exchange.crypto.page_token import open_token, seal_token
 from exchange.fhir.datatype import MAX_INSTANT, MIN_INSTANT, date_range
 from exchange.fhir.definitions import is_resource_type
 from exchange.interactions.bundle_text import NOTICE, bundle, bundle_start, entry, fhir_url
+from exchange.interactions.page_binding import holder
 from exchange.interactions.search import touched
 from exchange.operations.everything_walk import Walk, Wanted, keys_of, page_of, referenced
 from exchange.operations.parameters import INTEGER, TEXT, Given
@@ -101,7 +102,7 @@ class Everything:
         return bool(keys) or wanted.is_narrowed
 
     def _page(self, transaction: Transaction, permit: Permit) -> Answer:
-        bound = [self.requester.client_id, "everything", self.request.resource_type, self.request.resource_id,
+        bound = [holder(self.requester), "everything", self.request.resource_type, self.request.resource_id,
                  self._told()]  # fmt: skip
         position = open_token(transaction.crypto, bound, self.page) if self.page else []
         found = page_of(transaction, permit, self.wanted, position, self.count)

@@ -13,13 +13,13 @@ from exchange.crypto.page_token import open_token, seal_token
 from exchange.search.tree import Query
 
 
-def seal_page(crypto: HubCrypto, client_id: str, place: str, query: Query, position: list[Any]) -> str:
+def seal_page(crypto: HubCrypto, holder: str, place: str, query: Query, position: list[Any]) -> str:
     """A token for the page of a search at a place (type, compartment) that starts after a position."""
-    return seal_token(crypto, [client_id, place, query.used], position)
+    return seal_token(crypto, [holder, place, query.used], position)
 
 
-def open_page(crypto: HubCrypto, client_id: str, place: str, query: Query) -> list[Any]:
+def open_page(crypto: HubCrypto, holder: str, place: str, query: Query) -> list[Any]:
     """The position in a query's page token; empty on the first page. Raises: NotSupported - not this page's."""
     if not query.page:
         return []
-    return open_token(crypto, [client_id, place, query.used], query.page)
+    return open_token(crypto, [holder, place, query.used], query.page)
