@@ -25,9 +25,9 @@ from exchange.authentication.limits import Limits
 from exchange.authentication.people import People
 from exchange.authentication.systems import Systems
 from exchange.consent.decision import decide
+from exchange.consent.emergency_notices import Notices
 from exchange.consent.enforcement import enforce
 from exchange.consent.rules_store import Derivation, record_rules
-from exchange.fhir.datatype import date_range
 from exchange.interactions.act import Act
 from exchange.interactions.capabilities import capability_statement
 from exchange.interactions.create import Create
@@ -39,24 +39,26 @@ from exchange.interactions.search import Search
 from exchange.interactions.transaction import TransactionBundle
 from exchange.interactions.update import Delete, Update
 from exchange.interactions.vread import VersionRead
+from exchange.interactions.wanted import as_wanted, without_unwanted_bodies
+from exchange.operations.close_emergency import CloseEmergency
 from exchange.operations.determine_sensitivity import DetermineSensitivity
 from exchange.operations.docref import DocRef
 from exchange.operations.document import Document
+from exchange.operations.emergency_cases import EmergencyCases
 from exchange.operations.everything import Everything
 from exchange.operations.expand import Expand
 from exchange.operations.lastn import LastN
 from exchange.operations.lookup import Lookup
 from exchange.operations.meta import ChangeMeta, Meta
+from exchange.operations.open_emergency import OpenEmergency
 from exchange.operations.subsumes import Subsumes
 from exchange.operations.translate import Translate
 from exchange.operations.validate import Validate
 from exchange.operations.validate_code import ValidateCode
-from exchange.policy.adopted import policy
-from exchange.policy.relabelling import adopt, relabel_step
+from exchange.policy.rollout import Rollout
 from exchange.problems import (
     Conflict,
     Denied,
-    Malformed,
     NotSupported,
     Problem,
     Throttled,
@@ -64,7 +66,7 @@ from exchange.problems import (
     Unauthenticated,
     Unavailable,
 )
-from exchange.request import WRITES, Answer, Need, Request
+from exchange.request import Answer, Need, Request
 from exchange.requester import Requester
 from exchange.search.custom import read_custom, record_parameters
 from exchange.search.custom_index import index_step
@@ -94,9 +96,11 @@ ACTS: Final[dict[str, Callable[[Request, Requester], Act]]] = {
     "transaction": TransactionBundle,
 }
 OPERATIONS: Final[dict[str, Callable[[Request, Requester], Act]]] = {
+    "close-emergency": CloseEmergency,
     "determine-sensitivity": DetermineSensitivity,
     "docref": DocRef,
     "document": Document,
+    "emergency-cases": EmergencyCases,
     "everything": Everything,
     "expand": Expand,
     "lastn": LastN,
@@ -104,6 +108,7 @@ OPERATIONS: Final[dict[str, Callable[[Request, Requester], Act]]] = {
     "meta": Meta,
     "meta-add": ChangeMeta,
     "meta-delete": ChangeMeta,
+    "open-emergency": OpenEmergency,
     "subsumes": Subsumes,
     "translate": Translate,
     "validate": Validate,
@@ -122,9 +127,9 @@ class Spine:
         self.systems = Systems(store, self._limits, append_and_commit, self._record)
         self.people = People(store, append_and_commit, self._record)
         self._derivation = Derivation()
+        self.rollout = Rollout(store, append_and_commit)
+        self.notices = Notices(store)
         self._looked_at = -PARAMETERS_SECONDS
-        self._policy = ""
-        policy()  # a hub without one does not start
 
     def requester(self, authorization: str, request: Request) -> Requester:
         """Who asks. Raises: Unauthenticated, Throttled - the refusal is in the audit log before it is answered."""
@@ -196,12 +201,12 @@ class Spine:
                 answer.entries[number] = found
                 answer.touched += found.touched
             # 6. Audit and commit, in one round trip.
-            append_and_commit(transaction, request, requester, answer.touched, permit.reason)
+            append_and_commit(transaction, request, requester, answer.touched, answer.noted or permit.reason)
         # 7. What is left of the body comes later: no connection waits for a slow client.
         if answer.pieces is not None:
             answer.stream = self._streamed(answer.body, answer.pieces, requester, act.need)
             answer.body = b""
-        return _without_unwanted_bodies(answer, request)
+        return without_unwanted_bodies(answer, request)
 
     def _read_within(self, transaction: Transaction, request: Request, requester: Requester) -> Answer:
         """One entry of a transaction that reads."""
@@ -213,7 +218,7 @@ class Spine:
         while answer.pieces is not None and (piece := answer.pieces(transaction, permit)) is not None:
             enforce(permit, piece)
             answer.body += piece.body
-        return _as_wanted(answer, request)
+        return as_wanted(answer, request)
 
     def _streamed(
         self, first: bytes, pieces: Callable[..., Answer | None], requester: Requester, need: Need
@@ -247,7 +252,7 @@ class Spine:
                 entries.append(done)
             except Problem as problem:
                 entries.append(problem)
-        return _without_unwanted_bodies(Answer(bundle="batch-response", entries=entries), request)
+        return without_unwanted_bodies(Answer(bundle="batch-response", entries=entries), request)
 
     def _in_batch(self, request: Request, requester: Requester, answered_bytes: int) -> Answer:
         """One entry of a batch, its body whole; what finds no more room is refused as an act of its own."""
@@ -260,7 +265,7 @@ class Spine:
         done = self.perform(request, requester)
         if done.stream is not None:
             done.body, done.stream = done.body + b"".join(done.stream), None
-        return _as_wanted(done, request)
+        return as_wanted(done, request)
 
     def _know_parameters(self) -> None:
         """Look for search parameters that have been posted, where the last look is a second old."""
@@ -268,34 +273,13 @@ class Spine:
             return
         with self._store.transaction() as transaction:
             install(read_custom(transaction))
-        self._know_policy()
+        self.rollout.know()
         self._looked_at = time.monotonic()
-
-    def _know_policy(self) -> None:
-        """Enter a policy that this process has not gone by before; the first process of all writes the event."""
-        found = policy()
-        if found.digest == self._policy:
-            return
-        with self._store.transaction() as transaction:
-            if adopt(transaction, found):
-                described = f"policy {found.region.version} {found.digest}"
-                request = Request(interaction="operation", operation="adopt-policy", described=described)
-                append_and_commit(transaction, request, None, (), "policy adopted")
-            transaction.commit()
-        self._policy = found.digest
 
     def index_parameters(self) -> bool:
         """One step of indexing a posted search parameter; whether there is more to do at once."""
         with self._store.transaction() as transaction:
             is_unfinished = index_step(transaction)
-            transaction.commit()
-            return is_unfinished
-
-    def relabel(self) -> bool:
-        """One step of labelling by the policy that counts; whether there is more to do at once."""
-        self._know_policy()
-        with self._store.transaction() as transaction:
-            is_unfinished = relabel_step(transaction, policy())
             transaction.commit()
             return is_unfinished
 
@@ -379,41 +363,6 @@ def _act(request: Request, requester: Requester) -> Act:
     if act is None:
         raise NotSupported(f"this hub has no {request.interaction}", "http.url")
     return act(request, requester)
-
-
-def _as_wanted(answer: Answer, request: Request) -> Answer:
-    """An entry that reads: what the caller has by ifNoneMatch or ifModifiedSince, or asks for by HEAD, is not sent.
-
-    Spec: https://hl7.org/fhir/R4/http.html#cread
-    """
-    if _is_known(answer, request):
-        answer.outcome = "not-modified"
-    if request.is_head or answer.outcome == "not-modified":
-        answer.body = b""
-    return answer
-
-
-def _is_known(answer: Answer, request: Request) -> bool:
-    told, since = request.if_none_match, request.if_modified_since
-    if request.interaction not in ("read", "vread") or answer.outcome != "ok":
-        return False
-    if told is not None:
-        return f'"{answer.version_id}"' in told or told.strip() == "*"
-    if since is None:
-        return False
-    try:
-        return answer.last_updated <= date_range(since, settings().zone)[1]
-    except ValueError:
-        raise Malformed("ifModifiedSince is an instant", "request.ifModifiedSince") from None
-
-
-def _without_unwanted_bodies(answer: Answer, request: Request) -> Answer:
-    """A bundle's entries that wrote show what they stored only where the caller prefers it."""
-    if answer.bundle and request.prefer != "representation":
-        for each in answer.entries:
-            if isinstance(each, Answer) and each.outcome in WRITES:
-                each.body = b""
-    return answer
 
 
 __all__ = ["ASSERTION_ALGORITHMS", "ASSERTION_TYPE", "Spine"]

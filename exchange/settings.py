@@ -114,6 +114,11 @@ class Settings(BaseSettings):
     policy_file: Path | None = Field(
         None, description="The regional policy, a TOML file. Empty: the one that comes with the program."
     )
+    officer_notice_url: str | None = Field(
+        None,
+        description="Where `exchange work` posts the number of each emergency case for the privacy officers, by https. "
+        "Empty: the list of cases alone tells of them.",
+    )
     zone_name: str = Field("America/Lima", description="Zone of dates that carry none.")
 
     @model_validator(mode="after")

@@ -34,6 +34,10 @@ _PROFILES: Final = {
     "create": "Create", "update": "Update", "patch": "Update", "delete": "Delete", "read": "Read", "vread": "Read",
     "history-instance": "Read", "search-type": "Query", "search-system": "Query",
 }  # fmt: skip
+_OVERRIDES: Final = {
+    "open-emergency": {"system": _DICOM, "code": "110127", "display": "Emergency Override Started"},
+    "close-emergency": {"system": _DICOM, "code": "110138", "display": "Emergency Override Stopped"},
+}
 SUCCESS: Final = "0"
 MINOR_FAILURE: Final = "4"
 SERIOUS_FAILURE: Final = "8"
@@ -63,7 +67,7 @@ def fixed_part(
         event["meta"] = {"profile": [_PROFILE + ("Patient" if is_about_patient else "") + profile]}
     event |= {
         "type": {"system": _EVENT_TYPE, "code": "rest", "display": "Restful Operation"},
-        "subtype": [{"system": _RESTFUL, "code": request.interaction}],
+        "subtype": [{"system": _RESTFUL, "code": request.interaction}, *_overridden(request)],
         "action": _ACTIONS.get(request.interaction, "R"),
         "outcome": _outcome(problem),
         "outcomeDesc": _described(reason, problem),
@@ -90,6 +94,12 @@ def varying_part(
     }
     entities = _entities(request, touched, patient_id)
     return event | {"entity": entities} if entities else event
+
+
+def _overridden(request: Request) -> list[dict[str, Any]]:
+    """That an emergency began or ended, as DICOM names it: whoever looks for these finds them, refused ones too."""
+    override = _OVERRIDES.get(request.operation) if request.interaction == "operation" else None
+    return [override] if override else []
 
 
 def _outcome(problem: Problem | None) -> str:

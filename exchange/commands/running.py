@@ -17,6 +17,7 @@ from exchange.serve import serve as run_servers
 from exchange.settings import settings
 from exchange.worker.derive_consents import derive_until
 from exchange.worker.index_parameters import index_until
+from exchange.worker.notices import notify_until
 from exchange.worker.relabel import relabel_until
 from exchange.worker.seal_audit_log import seal_until
 
@@ -46,7 +47,7 @@ def work() -> None:
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    for later in (derive_until, index_until, relabel_until):
+    for later in (derive_until, index_until, notify_until, relabel_until):
         threading.Thread(target=later, args=(stopped, hub.spine), daemon=True).start()
     seal_until(stopped, hub.spine, settings().checkpoint_seconds)
 

@@ -51,7 +51,7 @@ def user_key(blind: BlindIndex, requester: Requester) -> int:
 
 
 def may_break(requester: Requester) -> bool:
-    """Whether this is somebody who may open a case at all: a named person who treats, in a function that the policy names.
+    """Whether this is somebody who may open a case at all: a named person, in a function that the policy names.
 
     No system opens an emergency by itself, and no other purpose of use is one.
     """

@@ -55,6 +55,7 @@ PAGE: Final = f"""
 SELECT {_COLUMNS} FROM emergency_case e
 WHERE {{reach}} AND ({_IS_JUDGED}, -e.opened_at, e.number) > (%(judged)s, %(opened)s, %(number)s)
 ORDER BY {_IS_JUDGED}, -e.opened_at, e.number LIMIT %(limit)s"""  # noqa: S608 - constants only
+WAITING: Final = f"SELECT count(*) FROM emergency_case e WHERE {{reach}} AND NOT ({_IS_JUDGED})"  # noqa: S608
 CLOSE: Final = """
 UPDATE emergency_case SET closed_at = coalesce(closed_at, %(now)s), verdict = %(verdict)s, judgement = %(judgement)s
 WHERE compartment = %(compartment)s AND number = %(number)s"""
@@ -164,6 +165,13 @@ def cases(transaction: Transaction, permit: Permit, after: tuple[bool, int, str]
     reach, told = _reach(permit)
     told |= {"judged": after[0], "opened": after[1], "number": after[2], "limit": limit}
     return [Case(*row) for row in transaction.rows(PAGE.format(reach=reach), told)]
+
+
+def number_waiting(transaction: Transaction, permit: Permit) -> int:
+    """How many cases wait for a verdict."""
+    reach, told = _reach(permit)
+    found: int = transaction.rows(WAITING.format(reach=reach), told)[0][0]
+    return found
 
 
 def judge_case(

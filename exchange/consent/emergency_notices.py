@@ -21,7 +21,7 @@ LONGEST_PAUSE_SECONDS: Final = 300
 _SECOND: Final = 1_000_000
 _AUDIT: Final = type_code("AuditEvent")
 
-# New ones first: an address that does not answer for some must not hold up the others. Of several workers each takes its own.
+# New ones first: an address that does not answer for some must not hold up the others. Several workers take turns.
 CLAIM: Final = """
 UPDATE emergency_case e SET notice_tries = least(e.notice_tries + 1, 1000),
   notice_due_at = %(now)s + least(power(2, least(e.notice_tries, 20)), %(longest)s)::bigint * 1000000

@@ -37,9 +37,11 @@ _OFFICIAL: Final = "http://hl7.org/fhir/OperationDefinition/"
 _BULK: Final = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/"
 _BACKPORT: Final = "http://hl7.org/fhir/uv/subscriptions-backport/OperationDefinition/backport-subscription-"
 DEFINED: Final[dict[str, dict[str, str]]] = {
+    "close-emergency": {"": "urn:chasqui:operation:close-emergency"},
     "determine-sensitivity": {"Encounter": "urn:chasqui:operation:determine-sensitivity"},
     "docref": {"DocumentReference": "http://hl7.org/fhir/uv/ipa/OperationDefinition/docref"},
     "document": {"Composition": f"{_OFFICIAL}Composition-document"},
+    "emergency-cases": {"": "urn:chasqui:operation:emergency-cases"},
     "events": {"Subscription": f"{_BACKPORT}events"},
     "everything": {"Encounter": f"{_OFFICIAL}Encounter-everything", "Patient": f"{_OFFICIAL}Patient-everything"},
     "expand": {"ValueSet": f"{_OFFICIAL}ValueSet-expand"},
@@ -51,6 +53,7 @@ DEFINED: Final[dict[str, dict[str, str]]] = {
     "meta": {"*": f"{_OFFICIAL}Resource-meta"},
     "meta-add": {"*": f"{_OFFICIAL}Resource-meta-add"},
     "meta-delete": {"*": f"{_OFFICIAL}Resource-meta-delete"},
+    "open-emergency": {"Patient": "urn:chasqui:operation:open-emergency"},
     "status": {"Subscription": f"{_BACKPORT}status"},
     "subsumes": {"CodeSystem": f"{_OFFICIAL}CodeSystem-subsumes"},
     "summary": {"Patient": "http://hl7.org/fhir/uv/ips/OperationDefinition/summary"},

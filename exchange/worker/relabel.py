@@ -23,7 +23,7 @@ def relabel_until(stopped: threading.Event, spine: Spine, pause_seconds: float =
     """Label until told to stop. A failing step is logged and tried again: it left nothing half done."""
     while not stopped.is_set():
         try:
-            is_unfinished = spine.relabel()
+            is_unfinished = spine.rollout.relabel()
         except (Problem, DatabaseError) as problem:
             LOG.warning("E-304 labelling failed: %s", type(problem).__name__)
             is_unfinished = False

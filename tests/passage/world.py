@@ -236,7 +236,7 @@ class World:
 
     def clear(self) -> World:
         """The same hub, as new: nothing stored, nothing logged, nothing remembered; it goes by its policy already."""
-        Spine(self.database_store)._know_policy()
+        Spine(self.database_store).rollout.know()
         with self.sql() as cursor:
             for table in EMPTIED:
                 cursor.execute(f"DELETE FROM {table}")

@@ -136,7 +136,7 @@ def test_a_new_version_is_entered_into_the_log_once_whoever_adopts_it_first(empt
     others = [Spine(empty.database_store) for _ in range(3)]
     empty.post.store(patient_of(POST, 2))
     for spine in others:
-        spine.relabel()
+        spine.rollout.relabel()
     empty.post.store(patient_of(POST, 3))
     assert len(events(empty)) == before + 1
 

@@ -46,7 +46,7 @@ def finish(spine: Spine) -> int:
     deadline = time.monotonic() + 30
     steps = 0
     while time.monotonic() < deadline:
-        if spine.relabel():
+        if spine.rollout.relabel():
             steps += 1
         elif state(spine) == "done":
             return steps
@@ -84,7 +84,7 @@ def test_rows_without_a_label_are_labelled(world):
     with world.sql() as cursor:
         cursor.execute("UPDATE resource SET facets = NULL")
     assert set(levels(world).values()) == {""}
-    world.spine.relabel()
+    world.spine.rollout.relabel()
     assert levels(world) == {
         "posta-c1": "N", "posta-e1": "N", "posta-h1": "R", "posta-o1": "N", "posta-p1": "N", "posta-x1": "N",
     }  # fmt: skip
@@ -123,7 +123,7 @@ def test_it_goes_on_where_it_stopped(world, monkeypatch):
     finish(world.spine)
     change(world)
     for _ in range(20):
-        world.spine.relabel()
+        world.spine.rollout.relabel()
         with world.sql() as cursor:
             cursor.execute("SELECT done FROM policy_version WHERE state = 'filling' AND done <> ''")
             if cursor.fetchall():
@@ -180,14 +180,14 @@ def test_nothing_is_labelled_by_a_policy_before_every_writer_knows_it(world, mon
     monkeypatch.setattr(relabelling, "SETTLED_MICROSECONDS", 60_000_000)
     change(world)
     for _ in range(3):
-        assert not world.spine.relabel()
+        assert not world.spine.rollout.relabel()
     assert state(world.spine) == "noted"
     monkeypatch.setattr(relabelling, "SETTLED_MICROSECONDS", 0)
     with world.sql() as slow:
         slow.execute("BEGIN; SELECT pg_current_xact_id()")
-        world.spine.relabel()
+        world.spine.rollout.relabel()
         for _ in range(3):
-            assert not world.spine.relabel()
+            assert not world.spine.rollout.relabel()
         assert state(world.spine) == "waiting"
         slow.execute("COMMIT")
     finish(world.spine)
