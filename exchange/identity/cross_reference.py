@@ -118,7 +118,8 @@ def _person(compartment: int, current: list[tuple[Any, ...]], persons: list[int]
     if not current:
         return compartment, ""
     person, linked_by, shared = current[0]
-    if linked_by == RULE and shared > 1:
-        # The record was changed and agrees with nobody any more: it leaves, and nobody else moves.
+    if linked_by in ("", RULE) and shared > 1:
+        # The record was changed and agrees with nobody any more: it leaves, and nobody else moves. The first record of a
+        # person bears no rule itself, and others joined it by the rule.
         return secrets.randbits(62) + 1, ""
     return person, linked_by

@@ -70,6 +70,15 @@ def test_a_corrected_record_leaves_and_nobody_else_moves(transaction):
     assert found["a"] == found["c"] != found["b"]
 
 
+def test_the_first_record_leaves_too(transaction):
+    put(transaction, a_requester(POST), a_patient("a"))
+    put(transaction, a_requester(HOSPITAL), a_patient("b"))
+    put(transaction, a_requester(INSTITUTE), a_patient("c"))
+    put(transaction, a_requester(POST), a_patient("a", dni="40000002"))
+    found = persons(transaction)
+    assert found["b"] == found["c"] != found["a"]
+
+
 def test_a_correction_that_agrees_again_comes_back(transaction):
     put(transaction, a_requester(POST), a_patient("a"))
     put(transaction, a_requester(HOSPITAL), a_patient("b"))
