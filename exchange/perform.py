@@ -47,10 +47,12 @@ from exchange.operations.document import Document
 from exchange.operations.emergency_cases import EmergencyCases
 from exchange.operations.everything import Everything
 from exchange.operations.expand import Expand
+from exchange.operations.file_consent import FileConsent
 from exchange.operations.lastn import LastN
 from exchange.operations.lookup import Lookup
 from exchange.operations.meta import ChangeMeta, Meta
 from exchange.operations.open_emergency import OpenEmergency
+from exchange.operations.revoke_consent import RevokeConsent
 from exchange.operations.subsumes import Subsumes
 from exchange.operations.translate import Translate
 from exchange.operations.validate import Validate
@@ -103,12 +105,14 @@ OPERATIONS: Final[dict[str, Callable[[Request, Requester], Act]]] = {
     "emergency-cases": EmergencyCases,
     "everything": Everything,
     "expand": Expand,
+    "file": FileConsent,
     "lastn": LastN,
     "lookup": Lookup,
     "meta": Meta,
     "meta-add": ChangeMeta,
     "meta-delete": ChangeMeta,
     "open-emergency": OpenEmergency,
+    "revoke": RevokeConsent,
     "subsumes": Subsumes,
     "translate": Translate,
     "validate": Validate,

@@ -38,6 +38,8 @@ _BULK: Final = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/"
 _BACKPORT: Final = "http://hl7.org/fhir/uv/subscriptions-backport/OperationDefinition/backport-subscription-"
 DEFINED: Final[dict[str, dict[str, str]]] = {
     "close-emergency": {"": "urn:chasqui:operation:close-emergency"},
+    "file": {"Consent": "urn:chasqui:operation:file"},
+    "revoke": {"Consent": "urn:chasqui:operation:revoke"},
     "determine-sensitivity": {"Encounter": "urn:chasqui:operation:determine-sensitivity"},
     "docref": {"DocumentReference": "http://hl7.org/fhir/uv/ipa/OperationDefinition/docref"},
     "document": {"Composition": f"{_OFFICIAL}Composition-document"},
