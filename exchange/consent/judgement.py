@@ -81,6 +81,7 @@ def judge(filed: Iterable[Filed], asked: Asked, subject: Subject, assumed: int =
 def _applies(rule: Rule, filed_by: int, asked: Asked) -> bool:
     return (
         (rule.actors is None or not asked.actors.isdisjoint(rule.actors))
+        and not any(asked.actors.isdisjoint(each) for each in rule.among)
         and (rule.purposes is None or asked.purpose in rule.purposes)
         and rule.starts_at <= asked.at <= rule.ends_at
         and not (rule.is_permit and filed_by == asked.custodian)

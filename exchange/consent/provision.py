@@ -41,6 +41,7 @@ class Rule:
     number    within the Consent; `parent` is the rule to which this one is an exception
     covers    1 access, 2 sending, 3 both
     actors    keys of those it names; None is anybody
+    among     further sets of keys, of what it stands in: whoever it names is one of each of these, too
     clinical  the clinical dates that it speaks of; None is any, undated included
     clauses   of each of these sets of facets, a resource has one
     bars      of these facets a resource has none
@@ -60,6 +61,7 @@ class Rule:
     clauses: tuple[frozenset[str], ...] = ()
     bars: frozenset[str] = frozenset()
     opens: frozenset[str] | None = None
+    among: tuple[tuple[int, ...], ...] = ()
     is_content: bool = False
     has_exceptions: bool = False
 
@@ -81,7 +83,9 @@ def rules(consent: dict[str, Any], lookup: Lookup) -> list[Rule]:
         return [replace(whole, is_permit=False)]
     # R4: the root's type is what the consent rests on; one without a type rests on the policy, which denies.
     found = list(islice(_flatten(root, root.get("type", "deny"), None, whole, lookup, 0), MOST_RULES + 1))
-    named = sum(len(each.rule.actors or ()) + sum(map(len, each.rule.clauses)) for each in found)
+    named = sum(
+        len(each.rule.actors or ()) + sum(map(len, (*each.rule.among, *each.rule.clauses))) for each in found
+    )
     if len(found) > MOST_RULES or named > MOST_NAMED:
         return [
             replace(whole, is_permit=False)
@@ -181,12 +185,14 @@ def _narrowed(provision: dict[str, Any], rule: Rule, lookup: Lookup) -> list[Rul
     """
     is_permit = rule.is_permit
     # 1. Who.
-    actors = rule.actors
+    actors, among = rule.actors, rule.among
     named = dimension.actors(provision, lookup, is_permit=is_permit)
     if named is not None:
         if not named:
             return None
-        actors = named if actors is None else tuple(each for each in named if each in actors)
+        # Whoever asks has several names - a facility and those above it, a person, a function - and may bear both.
+        among = among if actors is None or set(named) <= set(actors) else (*among, actors)
+        actors = named
     # 2. What for.
     purposes = rule.purposes
     wanted = dimension.purposes(provision, lookup, is_permit=is_permit)
@@ -216,10 +222,10 @@ def _narrowed(provision: dict[str, Any], rule: Rule, lookup: Lookup) -> list[Rul
                 return None
             clauses.append(clause)
     made = replace(
-        rule, actors=actors, purposes=purposes, starts_at=starts_at, ends_at=ends_at, clinical=clinical,
+        rule, actors=actors, among=among, purposes=purposes, starts_at=starts_at, ends_at=ends_at, clinical=clinical,
         clauses=tuple(clauses),
     )  # fmt: skip
-    if actors == () or purposes == () or starts_at > ends_at or (clinical and clinical[0] > clinical[1]):
+    if purposes == () or starts_at > ends_at or (clinical and clinical[0] > clinical[1]):
         return []
     # 6. Labels.
     return _labelled(provision, made, lookup)

@@ -153,6 +153,16 @@ class Derivation:
         return self._done != reference
 
 
+def consents_beside(transaction: Transaction, compartment: int, custodian: int) -> list[dict[str, Any]]:
+    """The Consents that a facility filed in one of its records."""
+    beside = transaction.rows(
+        BESIDE, {"compartments": [compartment], "type": type_code("Consent"), "custodian": custodian}
+    )
+    asked = {"places": [row[0] for row in beside], "ids": [row[1] for row in beside]}
+    rows = transaction.rows(CONSENTS, asked | {"type": type_code("Consent")})
+    return [each.parsed() for each in opened(transaction, [row[:-1] for row in rows])]
+
+
 def derived_by(transaction: Transaction) -> int:
     """What rules are derived by: the policy, and the catalogues that say what codes subsume."""
     catalogue = transaction.rows("SELECT coalesce(max(number), 0) FROM code_system_catalogue")[0][0]
@@ -253,7 +263,7 @@ def lines(
                 *(map(str, rule.clinical) if rule.clinical else (NULL, NULL)),
                 str(rule.number), NULL if rule.parent is None else str(rule.parent), str(rule.covers),
                 _flag(rule.is_permit), _flag(rule.is_content), _flag(rule.has_exceptions), rule.consent_id,
-                NULL if rule.actors is None else array_text(rule.actors),
+                _actors(rule),
                 NULL if rule.purposes is None else array_text(rule.purposes),
                 _clauses(rule.clauses, compartment, blind),
                 array_text(all_hashed(compartment, sorted(rule.bars), blind)) if rule.bars else NULL,
@@ -266,13 +276,24 @@ def lines(
     ]  # fmt: skip
 
 
+def _actors(rule: Rule) -> str:
+    """Keys of actors, or sets of them as a two-dimensional array."""
+    if rule.actors is None:
+        return NULL
+    return _rows([rule.actors, *rule.among]) if rule.among else array_text(rule.actors)
+
+
 def _clauses(clauses: Sequence[frozenset[str]], compartment: int, blind: BlindIndex) -> str:
-    """Sets of facets as a two-dimensional array: a shorter one repeats its last."""
+    """Sets of facets as a two-dimensional array."""
     if not clauses:
         return NULL
-    width = max(map(len, clauses))
-    rows = [all_hashed(compartment, sorted(each), blind) for each in clauses]
-    return array_text(array_text(row + row[-1:] * (width - len(row))) for row in rows)
+    return _rows([all_hashed(compartment, sorted(each), blind) for each in clauses])
+
+
+def _rows(found: Sequence[Sequence[int]]) -> str:
+    """A two-dimensional array; a shorter row repeats its last."""
+    width = max(map(len, found))
+    return array_text(array_text([*each, *[each[-1]] * (width - len(each))]) for each in found)
 
 
 def _flag(value: bool) -> str:  # noqa: FBT001

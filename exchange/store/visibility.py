@@ -17,8 +17,11 @@ from exchange.permit import DIRECTORY_TYPES, Permit
 
 DIRECTORY_CODES: Final = sorted(type_code(name) for name in DIRECTORY_TYPES)
 
-# A rule that speaks of this request. What the asking facility filed itself never permits.
-APPLICABLE: Final = """(({rule}.actors IS NULL OR {rule}.actors && %(actors)s::bigint[])
+# A rule that speaks of this request: of each row of its actors, who asks is one. What the asking facility filed itself
+# never permits.
+APPLICABLE: Final = """(({rule}.actors IS NULL OR ({rule}.actors && %(actors)s::bigint[] AND (
+    array_ndims({rule}.actors) = 1 OR NOT EXISTS (
+      SELECT 1 FROM generate_subscripts({rule}.actors, 1) n WHERE NOT {rule}.actors[n:n] && %(actors)s::bigint[]))))
   AND ({rule}.purposes IS NULL OR %(purpose)s = ANY({rule}.purposes))
   AND {rule}.starts_at <= %(decided_at)s AND %(decided_at)s <= {rule}.ends_at
   AND NOT ({rule}.is_permit AND {rule}.filed_by = %(custodian)s))"""
