@@ -15,6 +15,7 @@ from urllib.parse import quote, urlencode
 from exchange.consent.emergency_cases import BEGINNING, Case, cases, number_waiting, told_of
 from exchange.crypto.page_token import open_token, seal_token
 from exchange.interactions.bundle_text import fhir_url, instant
+from exchange.interactions.page_binding import holder
 from exchange.operations.parameters import INTEGER, TEXT, Given, parameters, part
 from exchange.permit import Permit
 from exchange.policy.adopted import policy
@@ -46,10 +47,7 @@ class EmergencyCases:
 
     def run(self, transaction: Transaction, permit: Permit) -> Answer:
         """One page, and where the next one begins."""
-        user = self.requester.user
-        bound: list[Any] = [
-            "emergency-cases", self.requester.client_id, self.requester.organization_id, user.id if user else "",
-        ]  # fmt: skip
+        bound: list[Any] = [holder(self.requester), "emergency-cases"]
         after = BEGINNING
         if self.page:
             judged, opened, number = open_token(transaction.crypto, bound, self.page)
