@@ -20,7 +20,7 @@ from exchange.fhir.definitions import is_resource_type
 from exchange.interactions.bundle_text import NOTICE, bundle, bundle_start, entry, fhir_url
 from exchange.interactions.page_binding import holder
 from exchange.interactions.search import touched
-from exchange.operations.everything_walk import Walk, Wanted, keys_of, page_of, referenced
+from exchange.operations.everything_walk import Walk, Wanted, is_seen, keys_of, page_of, referenced
 from exchange.operations.parameters import INTEGER, TEXT, Given
 from exchange.permit import Permit
 from exchange.problems import Malformed, NotFound, NotSupported
@@ -77,7 +77,8 @@ class Everything:
 
     def run(self, transaction: Transaction, permit: Permit) -> Answer:
         """All of it in one bundle, or one page: the Patients of every linked record first."""
-        if permit.compartments == ():
+        kind, resource_id = self.request.resource_type, self.request.resource_id
+        if permit.compartments == () or (resource_id and not is_seen(transaction, permit, kind, resource_id)):
             raise NotFound(f"no such {self.request.resource_type}")
         return self._page(transaction, permit) if self.is_paged else self._whole(transaction, permit)
 

@@ -45,6 +45,8 @@ OF_ONE: Final = ("(r.type <> %(patient)s)", "r.compartment", "r.type", "r.id")
 OF_ALL: Final = OF_ONE[1:]
 PAGE: Final = "SELECT {columns} FROM resource r WHERE {where} ORDER BY {order} LIMIT %(limit)s"
 
+SEEN: Final = "SELECT 1 FROM resource r WHERE r.id = %(id)s AND r.type = %(type)s AND "
+
 REFERENCED: Final = """
 SELECT {columns} FROM unnest(%(asked_types)s::smallint[], %(asked_ids)s::text[]) AS asked(type, id)
 JOIN resource r ON r.id = asked.id AND r.type = asked.type
@@ -101,6 +103,14 @@ class Page:
 
     versions: list[Version]
     next_position: list[Any]
+
+
+def is_seen(transaction: Transaction, permit: Permit, resource_type: str, resource_id: str) -> bool:
+    """Whether a permit reaches a resource: what hangs on a hidden one must not answer in its place."""
+    where, parameters = visible(permit)
+    return bool(
+        transaction.rows(SEEN + where, parameters | {"id": resource_id, "type": type_code(resource_type)})
+    )
 
 
 def keys_of(transaction: Transaction, permit: Permit, wanted: Wanted) -> list[Key]:

@@ -9,7 +9,7 @@ import pytest
 from exchange.fhir.validate import check
 from exchange.request import Request
 from tests.passage.world import patient_of
-from tests.sample.consent import a_consent
+from tests.sample.consent import a_consent, a_provision
 from tests.sample.observation import an_observation
 from tests.sample.requester import HOSPITAL, INSTITUTE, POST
 
@@ -333,3 +333,13 @@ def test_it_may_be_posted_too(world):
     }
     parameters["parameter"].append({"name": "color", "valueCode": "red"})
     assert world.post.operate("Patient/posta-p1/$everything", parameters).status == 400
+
+
+@pytest.mark.parametrize("more", ["", "?_count=5", "?start=2026-01-01", "?_type=Observation"])
+def test_a_patient_that_is_hidden_is_absent_whatever_of_it_is_permitted(world, more):
+    observations = [{"system": "http://hl7.org/fhir/resource-types", "code": "Observation"}]
+    provision = a_provision("permit", actors=[HOSPITAL], **{"class": observations})
+    world.post.store(a_consent("posta-c1", "posta-p1", provision=provision))
+    assert world.hospital.get("Observation/posta-o1").status == 200
+    hidden = world.hospital.get(f"Patient/posta-p1/$everything{more}")
+    assert (hidden.status, hidden.text) == (404, world.hospital.get(f"Patient/posta-p404/$everything{more}").text)  # fmt: skip
