@@ -6,6 +6,8 @@
 #   make bench  [ARGS="--seconds 30"]                measured speed and size
 #   make oracle [CASES=5000]                         random searches against a naive evaluator
 #   make examples [ARGS="--every 9"]                 HL7's official examples into a hub and out again, JSON and XML
+#   make vectors [ARGS="labels"]                     decisions on consents: situations, answers and why
+#   make mutation [ARGS="--part 1/8"]                takes each guard away: a test has to notice
 #   make fuzz   [ARGS="--max-examples 200"]          requests that nobody would write, against a hub
 #   make lint                                        style, types, who may import whom
 #   make lock                                        choose newer packages: rewrite requirements.lock
@@ -32,7 +34,7 @@ export DATABASE_URL
 
 PIP := $(PYTHON) -m pip --quiet --python $(BIN)/python install --no-warn-script-location
 
-.PHONY: help demo test bench oracle examples fuzz lint lock dictionary clean
+.PHONY: help demo test bench oracle examples vectors mutation fuzz lint lock dictionary clean
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
@@ -53,6 +55,12 @@ oracle: $(PROGRAM)
 
 examples: $(PROGRAM)
 	@$(BIN)/python -m tests.conformance.examples $(ARGS)
+
+vectors: $(PROGRAM)
+	@$(BIN)/python -m tests.vectors.run $(ARGS)
+
+mutation: $(PROGRAM)
+	@$(BIN)/python -m tests.mutation.run $(ARGS)
 
 fuzz: $(PROGRAM)
 	@$(BIN)/python -m tests.conformance.fuzz $(ARGS)
