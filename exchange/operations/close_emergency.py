@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from exchange.consent.break_glass import user_key
-from exchange.consent.emergency_cases import VERDICTS, find_case, judge_case
+from exchange.consent.emergency_cases import VERDICTS, Case, find_case, judge_case, told_of
 from exchange.interactions.bundle_text import instant
 from exchange.operations.open_emergency import letters_of, require_posted
 from exchange.operations.parameters import TEXT, Given, parameters
@@ -57,10 +57,8 @@ class CloseEmergency:
         case = find_case(transaction, permit, self.number)
         if case is None:
             raise NotFound("no such emergency case")
-        # 2. Never one's own.
-        if self.requester.user is None or case.user == user_key(
-            transaction.crypto.blind_index, self.requester
-        ):
+        # 2. Never one's own, by whichever account.
+        if self._is_own(transaction, case):
             raise Denied("nobody judges a case of their own", reason="emergency case judged by its opener")
         if case.is_judged:
             raise Conflict("this emergency case was judged already")
@@ -75,3 +73,10 @@ class CloseEmergency:
         answer.noted = f"emergency case {case.number} judged {self.verdict}{told}"
         answer.touched = [Touched(case.compartment)]
         return answer
+
+    def _is_own(self, transaction: Transaction, case: Case) -> bool:
+        user = self.requester.user
+        if user is None or case.user == user_key(transaction.crypto.blind_index, self.requester):
+            return True
+        opener = told_of(transaction, case)[0].get("user", {})
+        return bool(user.reference) and user.reference == opener.get("reference")

@@ -33,23 +33,29 @@ _TAKEN: Final = frozenset({200, 201, 202, 204})
 
 def notify_until(stopped: threading.Event, spine: Spine, pause_seconds: float = PAUSE_SECONDS) -> None:
     """Tell until told to stop. A failing step is logged and tried again: it left nothing half done."""
-    url = settings().officer_notice_url
-    if url and not is_fetchable(url):
+    url = settings().officer_notice_url or ""
+    is_safe = not url or is_fetchable(url)
+    if not is_safe:
         LOG.error(
             "E-604 EXCHANGE_OFFICER_NOTICE_URL is no address that notices are sent to: nobody is told there"
         )
-        return
     while not stopped.is_set():
         try:
-            notify(spine.notices, url)
+            tell_patients(spine.notices)
+            if is_safe:
+                tell_officers(spine.notices, url)
         except (Problem, DatabaseError) as problem:
             LOG.warning("E-603 telling of emergency cases failed: %s", type(problem).__name__)
         stopped.wait(pause_seconds)
 
 
-def notify(notices: Notices, url: str | None) -> None:
-    """One pass: the patients' logs, then the officers."""
+def tell_patients(notices: Notices) -> None:
+    """Stamp what the patients can read in their logs."""
     _log("patient", notices.logged())
+
+
+def tell_officers(notices: Notices, url: str) -> None:
+    """Send what is due to the officers' address; without one, the list tells them."""
     if not url:
         _log("privacy officer", notices.listed())
         return
