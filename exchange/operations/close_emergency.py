@@ -1,6 +1,6 @@
 """$close-emergency: a privacy officer judges a case that somebody else opened; what it showed ends at once.
 
-Spec:    Ley 30024 (Peru); docs/emergency.md.
+Spec:    https://hl7.org/fhir/R4/operations.html; Ley 30024 (Peru); docs/emergency.md.
 Leaves:  who may judge to consent/decision; keeping the verdict to consent/emergency_cases.
 """
 

@@ -1,6 +1,6 @@
 """$emergency-cases: the emergency cases that wait for a verdict, and then those that have one, in pages.
 
-Spec:    docs/emergency.md.
+Spec:    https://hl7.org/fhir/R4/operations.html; docs/emergency.md.
 Leaves:  who may ask, and about which facilities, to consent/decision.
 
 A privacy officer follows the facility's own cases and reads what was typed; who oversees the region reads numbers, states

@@ -1,6 +1,7 @@
 """$open-emergency: a named person attests an emergency of a patient, and sees the basic information for a few hours.
 
-Spec:    Ley 27604, Ley 30024 (Peru): in grave risk, of a patient who cannot say what he wants; docs/emergency.md.
+Spec:    https://hl7.org/fhir/R4/security-labels.html; Ley 27604, Ley 30024 (Peru): in grave risk, of a patient who cannot
+         say what he wants; docs/emergency.md.
 Leaves:  what an open case shows to consent/break_glass; keeping it to consent/emergency_cases.
 
 A case is opened on a Patient that the person sees already - as a rule the facility's own record of whom it treats - and
