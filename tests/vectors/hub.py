@@ -79,7 +79,9 @@ class Hub:
                 beside.pop("$everything", None)  # it holds what is about its patient alone
             found |= beside
         if asked.case:  # an emergency is of one patient: it is no part of searches that name nobody
-            found = {way: each for way, each in found.items() if way not in ("search", "count", "_revinclude")}
+            found = {
+                way: each for way, each in found.items() if way not in ("search", "count", "_revinclude")
+            }
         return found
 
     def _beside(self, caller: Caller, kind: str, logical: str, patient: str, name: str) -> dict[str, str]:
