@@ -45,7 +45,8 @@ WHERE q.compartment = ANY(%(compartments)s::bigint[])"""
 IN_COMPANY: Final = """
 SELECT q.compartment FROM patient_record q WHERE q.compartment = ANY(%(compartments)s::bigint[])
 AND (EXISTS (SELECT 1 FROM patient_record o WHERE o.person = q.person AND o.compartment <> q.compartment)
-  OR EXISTS (SELECT 1 FROM consent_rule c WHERE c.compartment = q.compartment AND c.filed_in <> q.compartment))"""
+  OR EXISTS (SELECT 1 FROM consent_rule c WHERE c.compartment = q.compartment AND c.filed_in <> q.compartment)
+  OR EXISTS (SELECT 1 FROM consent_rule c WHERE c.filed_in = q.compartment AND c.compartment <> q.compartment))"""
 
 STANDING: Final = """
 SELECT DISTINCT filed_in, consent_id FROM consent_rule

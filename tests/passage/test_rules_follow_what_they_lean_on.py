@@ -133,3 +133,17 @@ def test_rules_of_another_policy_are_derived_anew(world):
         cursor.execute("DELETE FROM consent_rule")
     assert not world.spine.derive_consents()
     assert not sees(world)  # nothing says that these came from another policy
+
+
+@pytest.mark.parametrize("leaves", ["the record that the consent was filed in", "the other one"])
+def test_a_record_that_is_parted_no_longer_opens_by_the_other_s_consent(empty, leaves):
+    empty.post.store(patient_of(POST, 1))
+    empty.institute.store(patient_of(INSTITUTE, 1), an_observation("instituto-o1", "instituto-p1"))
+    empty.post.store(a_consent("posta-c1", "posta-p1", permit=HOSPITAL))
+    assert empty.hospital.get("Observation/instituto-o1").status == 200
+    if leaves == "the other one":
+        empty.institute.store(patient_of(INSTITUTE, 1, dni="40000099"))
+    else:
+        empty.post.store(patient_of(POST, 1, dni="40000099"))
+    assert empty.hospital.get("Observation/instituto-o1").status == 404
+    assert empty.hospital.get("Patient/posta-p1").status == 200
