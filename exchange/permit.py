@@ -34,6 +34,7 @@ class Permit:
     judged        records whose consents speak of content: each row is judged
     assumed       authorisations that the policy assumes, as bits: 2 is sending
     emergency     what an open emergency case adds
+    patients      Patients, as references, that are known to be in sight: of records that are open as a whole
     purpose       the purpose of use, as a v3 ActReason code
     decided_at    microseconds since 1970 UTC: consents are judged at this instant
     types         resource types that the token's scopes let it read; None means all
@@ -56,6 +57,7 @@ class Permit:
     judged: tuple[int, ...] = ()
     assumed: int = 0
     emergency: Emergency | None = None
+    patients: frozenset[str] = frozenset()
     audit_of: AuditOf = "all"
 
     def reads(self, resource_type: str) -> bool:

@@ -11,6 +11,7 @@ emergency case, and what a facility produced itself it sees. What is not permitt
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from exchange.consent import break_glass
@@ -172,79 +173,94 @@ def _of_named(transaction: Transaction, requester: Requester, groups: tuple[tupl
 def _of_persons(
     transaction: Transaction, requester: Requester, persons: Sequence[Person], asked: Sequence[set[int]] = ()
 ) -> Permit:
-    assumed = _assumed()
-    reached: dict[int, set[int]] = {}
-    beside: set[int] = set()
-    opened: set[int] = set()
-    judged: set[int] = set()
-    emergencies: set[int] = set()
-    reasons: set[str] = set()
-    blind = transaction.crypto.blind_index
+    """The records of persons that a requester reaches, and how deep each has to be looked into."""
+    found = _Reached()
     for person in persons:
-        # 3. What each record's consents say.
-        own = {each.compartment for each in person.records if each.custodian == requester.custodian}
-        foreign = [each for each in person.records if each.compartment not in own]
-        if policy().defaults.treatment_relationship == "record" and not own:
-            foreign = []
-        open_whole = {each.compartment for each in foreign if _is_open(each, assumed)}
-        by_content = {
-            each.compartment for each in foreign if each.is_judged and each.permits and not each.is_denied
-        }
-        # 6. An emergency opens what is silent or denied, as far as the basic information goes.
-        broken = break_glass.reach(transaction, requester, person, foreign)
-        emergency = broken.compartments
-        reach = own | open_whole | by_content | emergency
-        opened |= {hashed(each, level("N"), blind) for each in open_whole - by_content}
-        judged |= by_content
-        emergencies |= emergency - open_whole
-        if person.is_beside:
-            beside |= reach
-            continue
-        # A hidden record must not answer for its person: that would tell that it exists, and of whom.
-        reached[person.asked] = reach if person.asked in reach else set()
-        reasons.add(_reason(foreign, assumed, broken.numbers if emergency else ()))
-    everything = set[int]().union(*reached.values())
-
-    def made(reached: dict[int, set[int]]) -> Permit:
-        everything = set[int]().union(*reached.values())
-        return _permit(
-            transaction,
-            requester,
-            tuple(sorted(everything)),
-            "; ".join(sorted(reasons)) or "nobody",
-            actors=requester.actors,
-            beside=tuple(sorted(beside - everything)),
-            named=tuple(
-                tuple(sorted(set[int]().union(*(reached.get(each, ()) for each in group)))) for group in asked
-            ),
-            opened=tuple(sorted(opened)),
-            judged=tuple(sorted(judged)),
-            emergency=_emergency(transaction, emergencies),
-        )
-
-    permit = made(reached)
-    # Nor may a record whose Patient is hidden: what else of it is seen, is seen alone.
-    alone = [
-        place
-        for place, reach in reached.items()
-        if len(reach) > 1 and _custodian_of(persons, place) != requester.custodian
-    ]
-    if alone and everything:
-        seen = patients_in_sight(transaction, permit, alone)
-        if seen != set(alone):
-            permit = made(
-                {
-                    place: reach if place not in alone or place in seen else {place}
-                    for place, reach in reached.items()
-                }
-            )
+        _add_person(transaction, requester, person, found)
+    permit = _permit_of(transaction, requester, found, asked)
+    # Nor may a record whose Patient is hidden answer for its person: what else of it is seen, is seen alone.
+    doubtful = found.foreign & {place for place, reach in found.of.items() if len(reach) > 1}
+    if doubtful:
+        seen = patients_in_sight(transaction, permit, doubtful)
+        if seen != doubtful:
+            found.of |= {place: {place} for place in doubtful - seen}
+            permit = _permit_of(transaction, requester, found, asked)
     return permit
 
 
-def _custodian_of(persons: Sequence[Person], compartment: int) -> int | None:
-    return next(
-        (each.custodian for person in persons for each in person.records if each.compartment == compartment),
-        None,
+@dataclass(slots=True)
+class _Reached:
+    """What is gathered of several persons.
+
+    of        by the record that was asked for, the records that it answers with
+    foreign   others' records that were asked for, and whose Patient is not known to be in sight
+    """
+
+    of: dict[int, set[int]] = field(default_factory=dict)
+    foreign: set[int] = field(default_factory=set)
+    beside: set[int] = field(default_factory=set)
+    opened: set[int] = field(default_factory=set)
+    judged: set[int] = field(default_factory=set)
+    emergency: set[int] = field(default_factory=set)
+    patients: set[str] = field(default_factory=set)
+    reasons: set[str] = field(default_factory=set)
+
+
+def _add_person(transaction: Transaction, requester: Requester, person: Person, found: _Reached) -> None:
+    assumed = _assumed()
+    blind = transaction.crypto.blind_index
+    # 3. What each record's consents say.
+    own = {each.compartment for each in person.records if each.custodian == requester.custodian}
+    foreign = [each for each in person.records if each.compartment not in own]
+    if policy().defaults.treatment_relationship == "record" and not own:
+        foreign = []
+    whole = {
+        each.compartment: hashed(each.compartment, level("N"), blind)
+        for each in foreign
+        if _is_open(each, assumed)
+    }
+    by_content = {
+        each.compartment for each in foreign if each.is_judged and each.permits and not each.is_denied
+    }
+    # 6. An emergency opens what is silent or denied, as far as the basic information goes.
+    broken = break_glass.reach(transaction, requester, person, foreign)
+    reach = own | whole.keys() | by_content | broken.compartments
+    found.opened |= set(whole.values())
+    found.judged |= by_content
+    found.emergency |= broken.compartments - whole.keys()
+    seen = {
+        each.compartment
+        for each in person.records
+        if each.compartment in own or each.patient_level == whole.get(each.compartment, False)
+    }
+    found.patients |= {f"Patient/{each.patient_id}" for each in person.records if each.compartment in seen}
+    if person.is_beside:
+        found.beside |= reach
+        return
+    # A hidden record must not answer for its person: that would tell that it exists, and of whom.
+    found.of[person.asked] = reach if person.asked in reach else set()
+    found.foreign |= {person.asked} - seen
+    found.reasons.add(_reason(foreign, assumed, broken.numbers if broken.compartments else ()))
+
+
+def _permit_of(
+    transaction: Transaction, requester: Requester, found: _Reached, asked: Sequence[set[int]]
+) -> Permit:
+    everything = set[int]().union(*found.of.values())
+    return _permit(
+        transaction,
+        requester,
+        tuple(sorted(everything)),
+        "; ".join(sorted(found.reasons)) or "nobody",
+        actors=requester.actors,
+        beside=tuple(sorted(found.beside - everything)),
+        named=tuple(
+            tuple(sorted(set[int]().union(*(found.of.get(each, ()) for each in group)))) for group in asked
+        ),
+        opened=tuple(sorted(found.opened)),
+        judged=tuple(sorted(found.judged)),
+        emergency=_emergency(transaction, found.emergency),
+        patients=frozenset(found.patients),
     )
 
 
@@ -298,6 +314,7 @@ def _permit(
     opened: tuple[int, ...] = (),
     judged: tuple[int, ...] = (),
     emergency: Emergency | None = None,
+    patients: frozenset[str] = frozenset(),
 ) -> Permit:
     return Permit(
         compartments=compartments,
@@ -314,4 +331,5 @@ def _permit(
         judged=judged,
         assumed=_assumed(),
         emergency=emergency,
+        patients=patients,
     )

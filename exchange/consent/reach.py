@@ -23,9 +23,11 @@ _VERDICT: Final = f"""LEFT JOIN LATERAL (
     coalesce(bool_or(c.is_content), false) AS is_judged, coalesce(bool_or(c.is_permit), false) AS permits,
     min(c.consent_id || '#' || c.rule) FILTER (WHERE c.is_permit) AS permitting,
     min(c.consent_id || '#' || c.rule) FILTER (WHERE NOT c.is_permit) AS denying
-  FROM consent_rule c WHERE c.compartment = l.compartment AND {SPEAKS}) v ON true"""  # noqa: S608
+  FROM consent_rule c WHERE c.compartment = l.compartment AND {SPEAKS}) v ON true
+LEFT JOIN resource s ON s.id = l.patient_id AND s.type = %(patient)s AND s.compartment = l.compartment
+  AND NOT s.is_deleted"""  # noqa: S608
 _COLUMNS: Final = """l.compartment, l.custodian, l.person, v.covers, v.denies, v.is_judged, v.permits,
-  v.permitting, v.denying"""
+  v.permitting, v.denying, l.patient_id, s.facets[1]"""
 
 # One round trip: where a resource lies, which records are of the same person, what their consents say.
 OF_RESOURCE: Final = f"""
@@ -74,6 +76,9 @@ class Record:
     permits: bool = False
     permitting: str = ""
     denying: str = ""
+    patient_id: str = ""
+    patient_level: int | None = None
+    """The facet of the Patient's confidentiality; None where there is none."""
 
 
 @dataclass(slots=True)
@@ -110,6 +115,7 @@ def _speaking(transaction: Transaction, requester: Requester) -> dict[str, Any]:
         "purpose": requester.purpose_of_use,
         "decided_at": transaction.now,
         "custodian": requester.custodian,
+        "patient": type_code("Patient"),
     }
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -93,6 +94,7 @@ def policy() -> RegionalPolicy:
     return found.policy()
 
 
+@cache
 def shipped() -> Path:
     """The policy that comes with the program: of the checkout, or packed into the installation."""
     here = Path(__file__).resolve()

@@ -31,6 +31,7 @@ from exchange.fhir.definitions import type_code
 from exchange.hub import embedded, open_hub, prepare
 from exchange.requester import parse_scopes
 from exchange.settings import settings
+from tests.benchmark.consents import ConsentCost
 from tests.benchmark.load import Connection, prepared, run
 from tests.benchmark.searches import Searches
 
@@ -59,6 +60,9 @@ TARGETS = {
     "patch_per_second": ("", 0),
     "race_duplicates": ("<=", 0),
     "bytes_per_resource": ("<=", 1000),
+    "consent_search_ratio": ("<=", 1.15),
+    "consent_content_search_ratio": ("", 0),
+    "decision_p99_ms": ("<=", 5),
     "start_seconds": ("<=", 5),
     "worker_rss_mb": ("<=", 300),
 }
@@ -150,6 +154,7 @@ class Bench:
             self._large(region)
             self._read(hub)
             self._search(hub)
+            self._consents(hub, region)
             self._rss()
         finally:
             self.processes.stop()
@@ -284,6 +289,27 @@ class Bench:
             "patient_search_per_second": round(done["search"].per_second),
             "everything_p95_ms": round(done["everything"].percentile_ms(0.95), 2),
         }
+
+    def _consents(self, hub, region) -> None:
+        """Another facility asks for records of this one."""
+        asking = peru.organization_id(region.tertiary.renipress)
+        (self.folder / "asking.pem").unlink(missing_ok=True)
+        jwks = make_client_key(self.folder / "asking.pem")
+        scopes = parse_scopes("system/*.rs") or ()
+        client = Client("asking", "asking", asking, "system", scopes, ("TREAT",), "asking-", jwks)
+        hub.spine.operate("clients register asking", lambda tx: register(tx, client))
+        asker = FhirClient(settings().base_url, "asking", self.folder / "asking.pem", "system/*.rs")
+        with hub.store.transaction() as transaction:
+            patients = [
+                row[0]
+                for row in transaction.rows(
+                    "SELECT min(p.patient_id) FROM patient_record p WHERE EXISTS (SELECT 1 FROM resource r"
+                    " WHERE r.compartment = p.compartment AND r.type = %s)"
+                    " GROUP BY p.person HAVING count(*) = 1 ORDER BY 1 LIMIT 60",
+                    (type_code("Observation"),),
+                )
+            ]
+        ConsentCost(hub, self.port, self.client.token, asker.token, asking, self.figures).measure(patients)
 
     def _rss(self) -> None:
         """The largest server process, by what the kernel holds resident for it."""
