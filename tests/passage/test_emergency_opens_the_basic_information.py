@@ -153,6 +153,15 @@ def test_what_hides_looks_as_if_it_were_not_there(world, physician):
         assert hidden.normalised() == physician.get(f"{kind}/posta-404").normalised()
 
 
+def test_words_about_what_stays_hidden_leave(world, physician):
+    told = {"encounter": {"reference": "Encounter/posta-e1", "display": "Consulta de innombrable"}}
+    world.post.store(coded("Condition", "posta-c1", **SUBJECT, **told))
+    opened(physician)
+    said = physician.get("Condition/posta-c1")
+    assert said.status == 200
+    assert b"innombrable" not in said.text
+
+
 def test_what_becomes_sensitive_is_shown_no_longer_its_past_neither(world, physician):
     opened(physician)
     world.post.store(coded("Condition", "posta-c1", "B20", **SUBJECT))
