@@ -5,6 +5,8 @@
 #               [DATABASE_URL=postgresql+psycopg2://user@/postgres?host=/run/postgresql]   … or on another
 #   make bench  [ARGS="--seconds 30"]                measured speed and size
 #   make oracle [CASES=5000]                         random searches against a naive evaluator
+#   make noninterference [CASES=20000]               random regions and requests: what is hidden changes no answer
+#   make timing [ARGS=1000]                          how long what is hidden takes, beside what is absent
 #   make examples [ARGS="--every 9"]                 HL7's official examples into a hub and out again, JSON and XML
 #   make vectors [ARGS="labels"]                     decisions on consents: situations, answers and why
 #   make mutation [ARGS="--part 1/8"]                takes each guard away: a test has to notice
@@ -34,7 +36,7 @@ export DATABASE_URL
 
 PIP := $(PYTHON) -m pip --quiet --python $(BIN)/python install --no-warn-script-location
 
-.PHONY: help demo test bench oracle examples vectors mutation fuzz lint lock dictionary clean
+.PHONY: help demo test bench oracle noninterference timing examples vectors mutation fuzz lint lock dictionary clean
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
@@ -52,6 +54,13 @@ bench: $(PROGRAM)
 
 oracle: $(PROGRAM)
 	@$(BIN)/python -m tests.properties.oracle $(CASES)
+
+noninterference: CASES = 20000
+noninterference: $(PROGRAM)
+	@$(BIN)/python -m tests.properties.noninterference $(CASES)
+
+timing: $(PROGRAM)
+	@$(BIN)/python -m tests.properties.timing $(ARGS)
 
 examples: $(PROGRAM)
 	@$(BIN)/python -m tests.conformance.examples $(ARGS)
