@@ -1,0 +1,146 @@
+"""Guards that stand behind others: each has a test of its own, so that none is taken away unnoticed."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, replace
+
+import pytest
+
+from exchange.authentication.authorization_code import Authorization
+from exchange.authentication.id_token import RefusedSignIn
+from exchange.authentication.sign_in import Pending, pending_of
+from exchange.consent.decision import decide
+from exchange.consent.enforcement import enforce
+from exchange.crypto.page_token import seal_token
+from exchange.permit import Permit
+from exchange.policy.regional_policy import Purposes
+from exchange.problems import Denied, SealBroken
+from exchange.request import Answer, Need, Touched
+from exchange.requester import User
+from tests.passage.world import Caller, patient_of
+from tests.sample.consent import a_consent
+from tests.sample.observation import an_observation
+from tests.sample.requester import HOSPITAL, POST, a_requester
+
+
+@pytest.fixture
+def world(empty):
+    """Two patients of the post, with an observation each."""
+    empty.post.store(patient_of(POST, 1), an_observation("posta-o1", "posta-p1"))
+    empty.post.store(patient_of(POST, 2), an_observation("posta-o2", "posta-p2"))
+    return empty
+
+
+def person(world, role: str, organization: str, reference: str = "", **more) -> Caller:
+    asked = replace(a_requester(organization, role=role, **more), user=User("u1", reference=reference))
+    return Caller(world.spine, asked)
+
+
+def patient(world, number: int) -> Caller:
+    return person(world, "patient", POST, f"Patient/posta-p{number}", purpose="PATRQT")
+
+
+# --- rows
+
+
+def test_a_row_of_two_patients_that_nobody_labelled_is_hidden(world):
+    shared = {
+        "resourceType": "Appointment", "id": "posta-a1", "status": "proposed",
+        "participant": [{"actor": {"reference": f"Patient/posta-p{each}"}, "status": "accepted"} for each in (1, 2)],
+    }  # fmt: skip
+    world.post.store(
+        shared,
+        a_consent("posta-c1", "posta-p1", permit=HOSPITAL),
+        a_consent("posta-c2", "posta-p2", permit=HOSPITAL),
+    )
+    assert world.hospital.get("Appointment/posta-a1").status == 200
+    assert world.hospital.get("Appointment?status=proposed").ids == ["posta-a1"]
+    with world.sql() as cursor:
+        cursor.execute("UPDATE resource SET facets = NULL WHERE id = 'posta-a1'")
+    assert world.hospital.get("Appointment/posta-a1").status == 404
+    assert world.hospital.get("Appointment?status=proposed").ids == []
+    assert world.post.get("Appointment/posta-a1").status == 200
+
+
+# --- events
+
+
+def test_a_privacy_officer_reads_the_events_of_one_facility(world):
+    world.hospital.store(patient_of(HOSPITAL, 9))
+    world.hospital.get("Patient/hospital-p9")
+    officer = person(world, "privacy-officer", POST, purpose="HOPERAT")
+    found = officer.get("AuditEvent?_count=1000")
+    assert found.status == 200
+    assert b"posta-p1" in found.text
+    assert b"hospital-p9" not in found.text
+
+
+def test_a_patient_reads_the_events_about_himself(world):
+    found = patient(world, 1).get("AuditEvent?_count=1000")
+    assert found.status == 200
+    assert b"posta-p1" in found.text
+    assert b"posta-p2" not in found.text
+
+
+def test_a_patient_who_names_another_one_reads_no_event(world):
+    found = patient(world, 1).get("AuditEvent?patient=Patient/posta-p2")
+    assert (found.status, found.ids) == (200, [])
+
+
+# --- whose records
+
+
+def test_a_patient_who_names_another_one_finds_nothing_even_of_his_own(world):
+    assert patient(world, 2).get("Observation?patient=Patient/posta-p2").ids == ["posta-o2"]
+    assert patient(world, 2).get("Observation?patient=Patient/posta-p1").ids == []
+
+
+@pytest.mark.parametrize("action", ["c", "u", "d"])
+def test_a_patient_writes_nothing_here(world, action):
+    asked = patient(world, 1).requester
+    with world.database_store.transaction() as transaction, pytest.raises(Denied) as refused:
+        decide(transaction, asked, Need((("Observation", action),), is_write=True))
+    assert refused.value.reason == "role"
+
+
+@pytest.mark.parametrize("actor", [HOSPITAL, "Device/client-of-ipress-00090012", "red-trujillo"])
+def test_a_facility_does_not_file_a_consent_that_permits_itself(world, actor):
+    asked = replace(a_requester(HOSPITAL, id_prefix="hospital-"), within=("red-trujillo",))
+    caller = Caller(world.spine, asked)
+    caller.store(patient_of(HOSPITAL, 1))
+    assert caller.put(a_consent("hospital-c1", "hospital-p1", permit=actor)).status == 403
+    assert caller.put(a_consent("hospital-c1", "hospital-p1", permit=POST)).status == 201
+
+
+# --- answers, purposes, sign-in
+
+
+def test_an_answer_that_holds_another_record_is_not_sent():
+    permit = Permit((1,), 0, (), "TREAT", 0, None, audit=False, reason="", beside=(2,))
+    enforce(permit, Answer(touched=[Touched(1), Touched(2), Touched(-7)]))
+    with pytest.raises(SealBroken):
+        enforce(permit, Answer(touched=[Touched(3)]))
+
+
+def test_what_the_law_refuses_is_not_allowed_by_a_list():
+    purposes = Purposes(allowed=("TREAT", "HMARKT"), refused_by_law=("HMARKT",))
+    assert purposes.is_allowed("TREAT")
+    assert not purposes.is_allowed("HMARKT")
+    assert not purposes.is_allowed("CLINTRCH")
+
+
+@pytest.mark.parametrize(("seconds", "is_refused"), [(60, False), (-1, True)])
+def test_a_sign_in_ends_by_itself(world, seconds, is_refused):
+    crypto = world.database_store.crypto
+    asked = Authorization(**dict.fromkeys(Authorization.__dataclass_fields__, ""))
+    pending = Pending(
+        "https://idp.example.org", "state", "nonce", "verifier", int(time.time()) + seconds, asked
+    )
+    cookie = seal_token(crypto, ["sign-in"], [asdict(pending)])
+    if is_refused:
+        with pytest.raises(RefusedSignIn) as refused:
+            pending_of(crypto, cookie, [("state", "state")])
+        assert refused.value.reason == "too late"
+    else:
+        assert pending_of(crypto, cookie, [("state", "state")]) == pending
