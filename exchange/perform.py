@@ -208,7 +208,7 @@ class Spine:
             append_and_commit(transaction, request, requester, answer.touched, answer.noted or permit.reason)
         # 7. What is left of the body comes later: no connection waits for a slow client.
         if answer.pieces is not None:
-            answer.stream = self._streamed(answer.body, answer.pieces, requester, act.need)
+            answer.stream = self._streamed(answer.body, answer.pieces, request, requester, act.need)
             answer.body = b""
         return without_unwanted_bodies(answer, request)
 
@@ -225,17 +225,29 @@ class Spine:
         return as_wanted(answer, request)
 
     def _streamed(
-        self, first: bytes, pieces: Callable[..., Answer | None], requester: Requester, need: Need
+        self,
+        first: bytes,
+        pieces: Callable[..., Answer | None],
+        request: Request,
+        requester: Requester,
+        need: Need,
     ) -> Iterator[bytes]:
-        """A body in parts: each decided anew, in a transaction of its own that reads and ends before it is sent."""
+        """A body in parts: each decided anew, in a transaction of its own that reads and ends before it is sent.
+
+        A part that is refused ends the answer where it stands, and the refusal is in the audit log.
+        """
         yield first
         while True:
-            with self._store.transaction() as transaction:
-                permit = decide(transaction, requester, need)
-                piece = pieces(transaction, permit)
-                if piece is None:
-                    return
-                enforce(permit, piece)
+            try:
+                with self._store.transaction() as transaction:
+                    permit = decide(transaction, requester, need)
+                    piece = pieces(transaction, permit)
+                    if piece is None:
+                        return
+                    enforce(permit, piece)
+            except Problem as problem:
+                self.refuse(request, requester, problem)
+                raise
             yield piece.body
 
     def _batch(self, request: Request, requester: Requester) -> Answer:

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from exchange.fhir.validate import check
+from exchange.problems import Denied
 from exchange.request import Request
 from tests.passage.world import patient_of
 from tests.sample.consent import a_consent, a_provision
@@ -316,6 +317,24 @@ def test_a_permit_that_ends_during_the_stream_ends_what_is_told(world, monkeypat
     world.post.store(a_consent("posta-c1", "posta-p1", deny=HOSPITAL))
     body = json.loads(b"".join([*parts, *stream]))
     assert len(body["entry"]) == 2  # the one that was sent before, and the notice
+
+
+def test_a_part_that_is_refused_ends_the_stream_and_stands_in_the_log(world, monkeypatch):
+    monkeypatch.setattr("exchange.operations.everything_walk.PIECE_ROWS", 1)
+    permit(world)
+    stream = world.spine.perform(asked(world), world.hospital.requester).stream
+    next(stream)
+    events = len(world.events())
+
+    def refused(*_):
+        raise Denied("the region's policy forbids it now", reason="policy")
+
+    monkeypatch.setattr("exchange.perform.decide", refused)
+    with pytest.raises(Denied):
+        list(stream)
+    monkeypatch.undo()
+    assert len(world.events()) == events + 1
+    assert world.events()[-1]["outcome"] == "4"
 
 
 def test_it_may_be_posted_too(world):
