@@ -78,7 +78,7 @@ class Everything:
     def run(self, transaction: Transaction, permit: Permit) -> Answer:
         """All of it in one bundle, or one page: the Patients of every linked record first."""
         kind, resource_id = self.request.resource_type, self.request.resource_id
-        if permit.compartments == () or (resource_id and not is_seen(transaction, permit, kind, resource_id)):
+        if resource_id and not is_seen(transaction, permit, kind, resource_id):
             raise NotFound(f"no such {self.request.resource_type}")
         return self._page(transaction, permit) if self.is_paged else self._whole(transaction, permit)
 

@@ -108,9 +108,8 @@ class Page:
 def is_seen(transaction: Transaction, permit: Permit, resource_type: str, resource_id: str) -> bool:
     """Whether a permit reaches a resource: what hangs on a hidden one must not answer in its place."""
     where, parameters = visible(permit)
-    return bool(
-        transaction.rows(SEEN + where, parameters | {"id": resource_id, "type": type_code(resource_type)})
-    )
+    asked = parameters | {"id": resource_id, "type": type_code(resource_type)}
+    return bool(transaction.prepared(SEEN + where, asked))
 
 
 def keys_of(transaction: Transaction, permit: Permit, wanted: Wanted) -> list[Key]:
