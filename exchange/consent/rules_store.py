@@ -41,11 +41,12 @@ SELECT pg_advisory_xact_lock(hashtextextended('consents of ' || place, 0)) FROM 
 SELECT DISTINCT l.compartment, l.custodian, l.person FROM patient_record q JOIN patient_record l ON l.person = q.person
 WHERE q.compartment = ANY(%(compartments)s::bigint[])"""
 
-# Whose records have company, and so may have to learn of each other's consents; or had it.
+# Whose records have company, and so may have to learn of each other's consents, or had it; and whose have consents: what a
+# representative permitted ends by the date of birth.
 IN_COMPANY: Final = """
 SELECT q.compartment FROM patient_record q WHERE q.compartment = ANY(%(compartments)s::bigint[])
 AND (EXISTS (SELECT 1 FROM patient_record o WHERE o.person = q.person AND o.compartment <> q.compartment)
-  OR EXISTS (SELECT 1 FROM consent_rule c WHERE c.compartment = q.compartment AND c.filed_in <> q.compartment)
+  OR EXISTS (SELECT 1 FROM consent_rule c WHERE c.compartment = q.compartment)
   OR EXISTS (SELECT 1 FROM consent_rule c WHERE c.filed_in = q.compartment AND c.compartment <> q.compartment))"""
 
 STANDING: Final = """
