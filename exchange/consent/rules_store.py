@@ -41,7 +41,7 @@ SELECT pg_advisory_xact_lock(hashtextextended('consents of ' || place, 0)) FROM 
 SELECT DISTINCT l.compartment, l.custodian, l.person FROM patient_record q JOIN patient_record l ON l.person = q.person
 WHERE q.compartment = ANY(%(compartments)s::bigint[])"""
 
-# Whose records have company, and so may have to learn of each other's consents, or had it; and whose have consents: what a
+# Whose records have company, and may have to learn of each other's consents, or had it; and whose have consents: what a
 # representative permitted ends by the date of birth.
 IN_COMPANY: Final = """
 SELECT q.compartment FROM patient_record q WHERE q.compartment = ANY(%(compartments)s::bigint[])

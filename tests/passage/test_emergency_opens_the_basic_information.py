@@ -251,7 +251,10 @@ def test_what_is_about_two_patients_is_not_basic_information(world, physician):
     world.post.store(patient_of(POST, 2))
     both = coded("Condition", "posta-c9", **SUBJECT) | {"asserter": {"reference": "Patient/posta-p2"}}
     world.post.store(both)
+    world.hospital.store(patient_of(HOSPITAL, 2))
     opened(physician)
+    opened(physician, "hospital-p2")
+    assert physician.get("Patient/posta-p2").status == 200
     assert physician.get("Condition/posta-c9").status == 404
 
 
