@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -319,16 +320,19 @@ def test_a_verdict_is_whole_and_sound(world, physician, number, verdict, comment
 def test_two_verdicts_at_once_are_one(world, physician):
     number = opened(physician)
     statuses: list[int] = []
-    start = threading.Barrier(2)
 
     def one(verdict: str) -> None:
         officer = an_officer(type(world)(world.database_store, world.url))
-        start.wait(20)
         statuses.append(close(officer, number, verdict, "Dos a la vez").status)
 
     threads = [threading.Thread(target=one, args=(each,)) for each in ("justified", "unjustified")]
-    for each in threads:
-        each.start()
+    with world.sql() as held:
+        held.execute("BEGIN; SELECT 1 FROM emergency_case FOR UPDATE")
+        for each in threads:
+            each.start()
+        time.sleep(0.7)
+        assert statuses == []
+        held.execute("COMMIT")
     for each in threads:
         each.join(60)
     assert sorted(statuses) == [200, 409]

@@ -215,6 +215,17 @@ def test_of_several_workers_one_sends_each_notice(world, receiver):
     assert sorted(each["number"] for each in receiver.taken) == sorted(numbers)
 
 
+def test_what_another_worker_is_about_to_send_is_left_to_it(world):
+    numbers = [opened(a_physician(world, user=f"u{number}")) for number in range(3)]
+    with world.sql() as other:
+        other.execute(f"BEGIN; SELECT 1 FROM emergency_case WHERE number = '{numbers[0]}' FOR UPDATE")
+        began = time.monotonic()
+        assert [each.number for each in world.spine.notices.claim()] == numbers[1:]
+        assert time.monotonic() - began < 2
+        other.execute("COMMIT")
+    assert [each.number for each in world.spine.notices.claim()] == numbers[:1]
+
+
 # --- as it runs
 
 
