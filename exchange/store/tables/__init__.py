@@ -1,0 +1,80 @@
+"""Every table of the hub, as SQLAlchemy metadata that the migrations are compared with.
+
+Spec:    docs/decisions/0004-postgresql-only.md (why every unique constraint of a distributed table contains
+         its compartment, and why no foreign key crosses compartments: Citus stays possible).
+
+`compartment` is positive for a source patient record (one facility's Patient) and never changes; negative for a
+resource of no patient. Instants are microseconds since 1970 UTC in `bigint`.
+"""
+
+from __future__ import annotations
+
+from exchange.store.tables.audit import audit_checkpoint, audit_event, audit_leaf
+from exchange.store.tables.authentication import assertion, client, revoked_token, searched_value
+from exchange.store.tables.columns import metadata
+from exchange.store.tables.consent import (
+    consent_dependency,
+    consent_rule,
+    emergency_case,
+    policy_version,
+    sensitivity_determination,
+)
+from exchange.store.tables.identity import identity_key, linkage_review, patient_record
+from exchange.store.tables.keys import dictionary, hub_key
+from exchange.store.tables.people import (
+    account,
+    authorization_code,
+    provider_code,
+    provider_person,
+    signing_key,
+)
+from exchange.store.tables.record import (
+    custom_parameter,
+    data_key,
+    resource,
+    resource_history,
+    shared_record,
+    token_entry,
+)
+from exchange.store.tables.terminology import (
+    canonical_resource,
+    code_system_catalogue,
+    code_system_concept,
+    conformance_generation,
+)
+
+__all__ = [
+    "account",
+    "assertion",
+    "audit_checkpoint",
+    "audit_event",
+    "audit_leaf",
+    "authorization_code",
+    "canonical_resource",
+    "client",
+    "code_system_catalogue",
+    "code_system_concept",
+    "conformance_generation",
+    "consent_dependency",
+    "consent_rule",
+    "custom_parameter",
+    "data_key",
+    "dictionary",
+    "emergency_case",
+    "hub_key",
+    "identity_key",
+    "linkage_review",
+    "metadata",
+    "patient_record",
+    "policy_version",
+    "provider_code",
+    "provider_person",
+    "resource",
+    "resource_history",
+    "revoked_token",
+    "searched_value",
+    "sensitivity_determination",
+    "shared_record",
+    "signing_key",
+    "token_entry",
+]
