@@ -16,7 +16,14 @@ from typing import Final
 
 from exchange.consent import break_glass
 from exchange.consent.provision import BOTH, SENDING
-from exchange.consent.reach import Person, Record, patients_in_sight, persons_of_patients, persons_of_resource
+from exchange.consent.reach import (
+    Person,
+    Record,
+    connected,
+    patients_in_sight,
+    persons_of_patients,
+    persons_of_resource,
+)
 from exchange.consent.representative import represented
 from exchange.permit import DIRECTORY_TYPES, AuditOf, Emergency, Permit
 from exchange.policy.adopted import policy
@@ -224,7 +231,7 @@ def _add_person(transaction: Transaction, requester: Requester, person: Person, 
     }
     # 6. An emergency opens what is silent or denied, as far as the basic information goes.
     broken = break_glass.reach(transaction, requester, person, foreign)
-    reach = own | whole.keys() | by_content | broken.compartments
+    reached = own | whole.keys() | by_content | broken.compartments
     found.opened |= set(whole.values())
     found.judged |= by_content
     found.emergency |= broken.compartments - whole.keys()
@@ -233,6 +240,8 @@ def _add_person(transaction: Transaction, requester: Requester, person: Person, 
         for each in person.records
         if each.compartment in own or each.patient_level == whole.get(each.compartment, False)
     }
+    # What is linked through a hidden record alone is somebody else's, as far as the requester can tell.
+    reach = connected(transaction, person, reached, seen)
     found.patients |= {f"Patient/{each.patient_id}" for each in person.records if each.compartment in seen}
     if person.is_beside:
         found.beside |= reach

@@ -50,6 +50,8 @@ JOIN patient_record q ON q.compartment = asked.compartment
 JOIN patient_record l ON l.person = q.person
 {_VERDICT}"""  # noqa: S608
 
+LINKS: Final = "SELECT compartment, other FROM record_link WHERE compartment = ANY(%(records)s::bigint[])"
+
 IN_SIGHT: Final = """
 SELECT r.compartment FROM patient_record p
 JOIN resource r ON r.compartment = p.compartment AND r.id = p.patient_id AND r.type = %(type)s AND NOT r.is_deleted
@@ -126,6 +128,25 @@ def _persons(rows: list[tuple[Any, ...]]) -> list[Person]:
         if compartment is not None:  # else a resource about nobody
             person.records.append(Record(compartment, *told))
     return list(persons.values())
+
+
+def connected(transaction: Transaction, person: Person, reach: set[int], seen: set[int]) -> set[int]:
+    """The records in reach that the one that was asked for is of one person with, as far as the requester can tell.
+
+    Records are linked by what their Patients say: where a Patient is hidden, nothing is linked through it.
+    """
+    records = {each.compartment for each in person.records}
+    if len(records) <= 2 or (reach >= records and seen >= records):  # noqa: PLR2004 - a pair needs no third
+        return reach
+    pairs: dict[int, set[int]] = {}
+    for one, other in transaction.rows(LINKS, {"records": sorted(records)}):
+        pairs.setdefault(one, set()).add(other)
+    found, rest = {person.asked}, [person.asked]
+    while rest:
+        near = (pairs.get(rest.pop(), set()) & reach) - found
+        found |= near
+        rest += near & seen
+    return found & reach
 
 
 def patients_in_sight(transaction: Transaction, permit: Permit, compartments: Collection[int]) -> set[int]:

@@ -38,6 +38,15 @@ INSERT INTO patient_record (compartment, custodian, person, patient_id, linked_b
 VALUES (%(compartment)s, %(custodian)s, %(person)s, %(patient_id)s, %(linked_by)s)
 ON CONFLICT (compartment) DO UPDATE SET person = excluded.person, linked_by = excluded.linked_by"""
 
+# Whose Patients agree with this one, both ways; what agreed with an earlier version of it does so no more.
+LINK: Final = """
+DELETE FROM record_link WHERE (compartment, other) IN (
+  SELECT l.other, l.compartment FROM record_link l WHERE l.compartment = %(compartment)s);
+DELETE FROM record_link WHERE compartment = %(compartment)s;
+INSERT INTO record_link (compartment, other)
+SELECT %(compartment)s, o FROM unnest(%(linked)s::bigint[]) o
+UNION ALL SELECT o, %(compartment)s FROM unnest(%(linked)s::bigint[]) o"""
+
 CURRENT: Final = """
 SELECT p.person, p.linked_by, (SELECT count(*) FROM patient_record o WHERE o.person = p.person)
 FROM patient_record p WHERE p.compartment = %s"""
@@ -66,6 +75,7 @@ def register(transaction: Transaction, compartment: int, custodian: int, patient
     value = transaction.crypto.blind_index.value
     hashes = sorted(value(f"identity|{kind}|{number}") for kind, number in described.documents)
     persons: list[int] = []
+    linked: list[int] = []
     if hashes:
         rows = transaction.rows(
             CANDIDATES,
@@ -76,7 +86,7 @@ def register(transaction: Transaction, compartment: int, custodian: int, patient
                 "limit": MOST_CANDIDATES,
             },
         )
-        persons = _judge_all(transaction, compartment, described, rows)
+        persons, linked = _judge_all(transaction, compartment, described, rows)
     current = transaction.rows(CURRENT, (compartment,))
     person, linked_by = _person(compartment, current, persons)
     others = sorted(set(persons) - {person})
@@ -93,22 +103,25 @@ def register(transaction: Transaction, compartment: int, custodian: int, patient
             "linked_by": linked_by,
         },
     )
+    if linked or current:
+        transaction.run(LINK, {"compartment": compartment, "linked": linked})
 
 
 def _judge_all(
     transaction: Transaction, compartment: int, described: Demographics, rows: list[tuple[Any, ...]]
-) -> list[int]:
-    """The persons that the record is certainly of; possible ones are noted for review."""
-    persons = []
+) -> tuple[list[int], list[int]]:
+    """The persons that the record is certainly of, and their records that agree; possible ones are noted for review."""
+    persons, linked = [], []
     versions = opened(transaction, [row[:-1] for row in rows])
     for version, row in zip(versions, rows, strict=True):
         verdict, reason = judge(described, demographics(version.parsed()))
         if verdict == "certain":
             persons.append(row[-1])
+            linked.append(version.compartment)
         elif verdict == "possible":
             pair = sorted((compartment, version.compartment))
             transaction.run(REVIEW, (*pair, reason, transaction.now))
-    return persons
+    return persons, sorted(set(linked))
 
 
 def _person(compartment: int, current: list[tuple[Any, ...]], persons: list[int]) -> tuple[int, str]:

@@ -33,7 +33,7 @@ PREFIXES = {POST: "posta-", HOSPITAL: "hospital-", INSTITUTE: "instituto-"}
 EMPTIED = (
     "resource", "resource_history", "audit_event", "token_entry", "patient_record", "identity_key", "linkage_review",
     "consent_rule", "client", "assertion", "revoked_token", "searched_value", "audit_leaf", "audit_checkpoint",
-    "shared_record", "custom_parameter", "canonical_resource", "consent_dependency", "emergency_case",
+    "shared_record", "custom_parameter", "canonical_resource", "consent_dependency", "emergency_case", "record_link",
     "sensitivity_determination",
 )  # fmt: skip
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")

@@ -19,7 +19,7 @@ from exchange.store.tables.consent import (
     policy_version,
     sensitivity_determination,
 )
-from exchange.store.tables.identity import identity_key, linkage_review, patient_record
+from exchange.store.tables.identity import identity_key, linkage_review, patient_record, record_link
 from exchange.store.tables.keys import dictionary, hub_key
 from exchange.store.tables.people import (
     account,
@@ -69,6 +69,7 @@ __all__ = [
     "policy_version",
     "provider_code",
     "provider_person",
+    "record_link",
     "resource",
     "resource_history",
     "revoked_token",

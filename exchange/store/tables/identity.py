@@ -36,6 +36,16 @@ identity_key = Table(
     comment="blocking: keyed hashes of documents and of compounds of demographics",
 )
 
+record_link = Table(
+    "record_link",
+    metadata,
+    Column("compartment", BigInteger, nullable=False),
+    Column("other", BigInteger, nullable=False),
+    PrimaryKeyConstraint("compartment", "other"),
+    info=DISTRIBUTED,
+    comment="pairs of records whose Patients agree with certainty, both ways",
+)
+
 linkage_review = Table(
     "linkage_review",
     metadata,
