@@ -11,6 +11,7 @@ from exchange.authentication.authorization_code import Authorization
 from exchange.authentication.id_token import RefusedSignIn
 from exchange.authentication.sign_in import Pending, pending_of
 from exchange.consent.decision import decide
+from exchange.consent.dimension import CONFIDENTIALITY
 from exchange.consent.enforcement import enforce
 from exchange.crypto.page_token import seal_token
 from exchange.permit import Permit
@@ -19,7 +20,7 @@ from exchange.problems import Denied, SealBroken
 from exchange.request import Answer, Need, Touched
 from exchange.requester import User
 from tests.passage.world import Caller, patient_of
-from tests.sample.consent import a_consent
+from tests.sample.consent import a_consent, a_provision
 from tests.sample.observation import an_observation
 from tests.sample.requester import HOSPITAL, POST, a_requester
 
@@ -49,11 +50,13 @@ def test_a_row_of_two_patients_that_nobody_labelled_is_hidden(world):
         "resourceType": "Appointment", "id": "posta-a1", "status": "proposed",
         "participant": [{"actor": {"reference": f"Patient/posta-p{each}"}, "status": "accepted"} for each in (1, 2)],
     }  # fmt: skip
-    world.post.store(
-        shared,
-        a_consent("posta-c1", "posta-p1", permit=HOSPITAL),
-        a_consent("posta-c2", "posta-p2", permit=HOSPITAL),
+    # A permit of whatever confidentiality: only the missing label hides the row.
+    whatever = a_provision(
+        "permit", actors=[HOSPITAL], securityLabel=[{"system": CONFIDENTIALITY, "code": "V"}]
     )
+    consents = [a_consent(f"posta-c{each}", f"posta-p{each}", provision=whatever) for each in (1, 2)]
+    world.post.store(shared, *consents)
+    assert patient(world, 1).get("Appointment/posta-a1").status == 404  # it is the other one's, too
     assert world.hospital.get("Appointment/posta-a1").status == 200
     assert world.hospital.get("Appointment?status=proposed").ids == ["posta-a1"]
     with world.sql() as cursor:
@@ -81,6 +84,16 @@ def test_a_patient_reads_the_events_about_himself(world):
     assert found.status == 200
     assert b"posta-p1" in found.text
     assert b"posta-p2" not in found.text
+
+
+def test_a_patient_reads_no_single_event_about_another_one(world):
+    world.post.get("Patient/posta-p2")
+    (other, *_), (own, *_) = (
+        [each["id"] for each in world.events(f"&patient=Patient/posta-p{number}")] for number in (2, 1)
+    )
+    asked = patient(world, 1)
+    assert asked.get(f"AuditEvent/{own}").status == 200
+    assert asked.get(f"AuditEvent/{other}").status == 404
 
 
 def test_a_patient_who_names_another_one_reads_no_event(world):
