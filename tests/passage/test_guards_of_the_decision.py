@@ -126,6 +126,24 @@ def test_a_facility_does_not_file_a_consent_that_permits_itself(world, actor):
     assert caller.put(a_consent("hospital-c1", "hospital-p1", permit=POST)).status == 201
 
 
+@pytest.mark.parametrize("resource_id", ["posta-o1", "posta-o404"])
+def test_an_update_of_anothers_resource_and_of_none_are_refused_alike(world, resource_id):
+    """Even with the right version: an id that is taken tells nothing."""
+    world.hospital.store(patient_of(HOSPITAL, 1))
+    said = world.hospital.put(an_observation(resource_id, "hospital-p1"), if_match='W/"1"')
+    assert said.status == 422
+    assert b"registered prefix" in said.text
+    assert world.post.get("Observation/posta-o1").body["subject"]["reference"] == "Patient/posta-p1"
+
+
+def test_a_security_label_is_not_taken_away(world):
+    label = {"system": CONFIDENTIALITY, "code": "R"}
+    world.post.store(an_observation("posta-o3", "posta-p1", meta={"security": [label]}))
+    told = {"resourceType": "Parameters", "parameter": [{"name": "meta", "valueMeta": {"security": [label]}}]}
+    assert world.post.operate("Observation/posta-o3/$meta-delete", told).status == 403
+    assert world.post.get("Observation/posta-o3").body["meta"]["security"] == [label]
+
+
 # --- answers, purposes, sign-in
 
 
