@@ -66,6 +66,21 @@ def test_a_row_of_two_patients_that_nobody_labelled_is_hidden(world):
     assert world.post.get("Appointment/posta-a1").status == 200
 
 
+@pytest.mark.parametrize("criteria", ["_id=hospital-o1", "patient=Patient/hospital-p9"])
+def test_what_ones_own_points_to_is_included_where_it_is_open(world, criteria):
+    """The hospital's own observation is derived from one of the post's."""
+    derived = an_observation(
+        "hospital-o1", "hospital-p9", derivedFrom=[{"reference": "Observation/posta-o1"}]
+    )
+    world.hospital.store(patient_of(HOSPITAL, 9), derived)
+    path = f"Observation?{criteria}&_include=Observation:derived-from"
+    assert world.hospital.get(path).ids == ["hospital-o1"]
+    assert world.hospital.get(path).included == []
+    world.post.store(a_consent("posta-c1", "posta-p1", permit=HOSPITAL))
+    if criteria.startswith("_id"):
+        assert [each["id"] for each in world.hospital.get(path).included] == ["posta-o1"]
+
+
 # --- events
 
 
