@@ -30,6 +30,15 @@ def disagreements(policy: RegionalPolicy) -> list[Disagreement]:
     return [*_purposes(policy), *_roles(policy), *_systems(policy), *_sensitive(policy), *_emergency(policy)]
 
 
+_NEVER_BASIC: Final = frozenset(
+    {
+        "AuditEvent", "Binary", "Bundle", "Composition", "Consent", "DiagnosticReport", "DocumentManifest",
+        "DocumentReference", "Media", "Provenance",
+    }
+)  # fmt: skip
+"""Types that an emergency never opens: documents hold whatever they hold."""
+
+
 @cache
 def sensitivity_codes() -> frozenset[str]:
     """The sensitivities of v3 ActCode."""
@@ -120,6 +129,11 @@ def _emergency(policy: RegionalPolicy) -> Iterator[Disagreement]:
     for place, name in enumerate(policy.emergency.resource_types):
         if name not in RESOURCE_TYPES:
             yield ("emergency", "resource_types", place), "is no resource type"
+        elif name in _NEVER_BASIC:
+            yield (
+                ("emergency", "resource_types", place),
+                "is a document or a consent, and no basic information",
+            )
     for place, name in enumerate(policy.emergency.roles):
         if name not in policy.users:
             yield ("emergency", "roles", place), "is none of the users"

@@ -84,6 +84,7 @@ def test_what_was_read_cannot_be_changed():
         ("[roles.operator]", "[roles.owner]", "roles.owner", "no role of this hub"),
         ('roles = ["physician", "nurse", "midwife"]', 'roles = ["wizard"]', "emergency.roles[0]", "none of the users"),
         ('"AllergyIntolerance"', '"Allergy"', "emergency.resource_types[2]", "no resource type"),
+        ('"AllergyIntolerance"', '"DocumentReference"', "emergency.resource_types[2]", "no basic information"),
         ('urls = ["http://loinc.org"]', 'urls = ["http://snomed.info/sct"]', "systems.snomed.urls[0]", "another system's"),
         ('loinc = ["48018-6"', 'lionc = ["48018-6"', "sensitive[6].codes.lionc", "none of the systems"),
         ('atc = ["N05AN"]', 'atc = "N05AN"', "sensitive[1].implied_by.atc", "tuple"),
