@@ -15,6 +15,7 @@ from exchange.crypto.blind_index import BlindIndex
 from exchange.policy.adopted import policy
 from exchange.requester import Requester
 from exchange.store.session import Transaction
+from exchange.store.visibility import APPLIES
 
 BREAK_THE_GLASS: Final = "BTG"
 MOST_NUMBERS: Final = 3
@@ -27,10 +28,9 @@ AND e.opened_at <= %(now)s AND %(now)s < e.expires_at AND e.closed_at IS NULL
 ORDER BY e.opened_at DESC, e.number LIMIT %(limit)s"""
 
 # Who says that even an emergency shall not open the record is heard: a denial that names the purpose.
-REFUSED: Final = """
+REFUSED: Final = f"""
 SELECT DISTINCT c.compartment FROM consent_rule c WHERE c.compartment = ANY(%(compartments)s::bigint[])
-AND NOT c.is_permit AND %(purpose)s = ANY(c.purposes) AND (c.actors IS NULL OR c.actors && %(actors)s::bigint[])
-AND c.starts_at <= %(now)s AND %(now)s <= c.ends_at"""
+AND NOT c.is_permit AND c.purposes IS NOT NULL AND {APPLIES}"""  # noqa: S608 - constants only
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,7 @@ def reach(
         "client": requester.client_id,
         "user": user_key(transaction.crypto.blind_index, requester),
         "now": transaction.now,
+        "decided_at": transaction.now,
         "purpose": BREAK_THE_GLASS,
         "actors": list(requester.actors),
         "limit": MOST_NUMBERS,

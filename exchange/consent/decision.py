@@ -64,9 +64,7 @@ def decide(transaction: Transaction, requester: Requester, need: Need) -> Permit
     if requester.role == "patient":
         return _of_oneself(transaction, requester, need)
     if need.target is not None:
-        if need.target[0] in DIRECTORY_TYPES:
-            return _permit(transaction, requester, (), "directory")
-        return _of_persons(transaction, requester, persons_of_resource(transaction, requester, *need.target))
+        return _of_target(transaction, requester, *need.target)
     if need.patients:
         return _of_named(transaction, requester, need.patients)
     if not requester.sees_charts:
@@ -167,6 +165,21 @@ def _own_records(transaction: Transaction, requester: Requester) -> list[int]:
     compartment = transaction.crypto.blind_index.patient_compartment(patient_id)
     people = persons_of_patients(transaction, requester, [compartment])
     return [record.compartment for person in people if not person.is_beside for record in person.records]
+
+
+def _of_target(
+    transaction: Transaction, requester: Requester, resource_type: str, resource_id: str
+) -> Permit:
+    """One resource that is named by its id: the records of everybody whom it is about."""
+    if resource_type in DIRECTORY_TYPES:
+        return _permit(transaction, requester, (), "directory")
+    if resource_type == "Patient":
+        # All of the record may be asked for: with whom it shares resources counts, too.
+        place = transaction.crypto.blind_index.patient_compartment(resource_id)
+        people = persons_of_patients(transaction, requester, [place])
+    else:
+        people = persons_of_resource(transaction, requester, resource_type, resource_id)
+    return _of_persons(transaction, requester, people)
 
 
 def _of_named(transaction: Transaction, requester: Requester, groups: tuple[tuple[str, ...], ...]) -> Permit:

@@ -4,7 +4,7 @@ Spec:    docs/decisions/0018-decision-inside-queries.md.
 Leaves:  what follows from it to dimension.
 
 Only resources of the facility that filed the Consent are looked at: another one's team cannot let anybody in. Reading
-them needs no Permit (HOUSE rule: named exception, as for Consents): nothing of them reaches a caller.
+them needs no Permit (a named exception, as for Consents): nothing of them reaches a caller.
 """
 
 from __future__ import annotations

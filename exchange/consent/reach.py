@@ -1,7 +1,7 @@
 """The records of persons, and what the consents kept for each record come to for one requester.
 
 Spec:    docs/decisions/0018-decision-inside-queries.md.
-Leaves:  what follows from it to decision. Reading rules needs no Permit (HOUSE rule: named exception).
+Leaves:  what follows from it to decision. Reading rules needs no Permit (a named exception).
 """
 
 from __future__ import annotations

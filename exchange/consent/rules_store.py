@@ -3,7 +3,7 @@
 Spec:    docs/decisions/0018-decision-inside-queries.md.
 Leaves:  reading Consents to provision; what they need of other resources to lookup; judging to decision.
 
-Reading Consents and Patients here needs no Permit (HOUSE rule: named exception): nothing of them reaches a caller.
+Reading Consents and Patients here needs no Permit (a named exception): nothing of them reaches a caller.
 Facets are hashed under each record, so a rule is kept once for every record of the person, and anew when records are
 linked or parted. Filing, linking and parting of one person wait for each other on locks of the records.
 """
@@ -75,6 +75,8 @@ SELECT r.compartment, r.id FROM resource r WHERE r.type = %(type)s AND NOT r.is_
 AND NOT EXISTS (SELECT 1 FROM consent_dependency d WHERE d.compartment = r.compartment AND d.consent_id = r.id
   AND d.reference = %(reference)s) LIMIT %(limit)s"""
 MOST_AT_ONCE: Final = 200
+RULE_FORM: Final = 2
+"""Raised where rules are kept in another form: every Consent is read anew then."""
 
 LEANING: Final = """
 SELECT DISTINCT compartment, consent_id FROM consent_dependency WHERE reference = ANY(%(references)s::bigint[])"""
@@ -168,7 +170,7 @@ def consents_beside(transaction: Transaction, compartment: int, custodian: int) 
 def derived_by(transaction: Transaction) -> int:
     """What rules are derived by: the policy, and the catalogues that say what codes subsume."""
     catalogue = transaction.rows("SELECT coalesce(max(number), 0) FROM code_system_catalogue")[0][0]
-    return transaction.crypto.blind_index.value(f"derived|{policy().digest}|{catalogue}")
+    return transaction.crypto.blind_index.value(f"derived|{RULE_FORM}|{policy().digest}|{catalogue}")
 
 
 def _others(

@@ -74,10 +74,7 @@ class Hub:
             criteria = f"{kind}?{name}=Patient/{patient}&_id={logical}"
             found["search by patient"] = self._search(caller, criteria, logical)
             found["count by patient"] = self._count(caller, f"{criteria}&_summary=count")
-            beside = self._beside(caller, kind, logical, patient, name)
-            if len(patients) > 1:
-                beside.pop("$everything", None)  # it holds what is about its patient alone
-            found |= beside
+            found |= self._beside(caller, kind, logical, patient, name)
         if asked.case:  # an emergency is of one patient: it is no part of searches that name nobody
             found = {
                 way: each for way, each in found.items() if way not in ("search", "count", "_revinclude")

@@ -108,7 +108,7 @@ def test_a_fault_inside_of_a_long_array_has_the_line_of_its_item():
 
 def test_every_fault_is_told_at_once_in_the_order_of_the_lines():
     text = TEXT.replace("longest_minutes = 240", "longest_minutes = 0").replace(
-        'sending = "assumed"', 'sending = "maybe"'
+        'sending = "required"', 'sending = "maybe"'
     )
     lines = [int(each.split()[1].rstrip(":")) for each in refused(text)]
     assert len(lines) == 2
