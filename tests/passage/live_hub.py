@@ -108,7 +108,7 @@ def _served(url: str, key_file: Path, port: int, log: Path, more: dict[str, str]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("EXCHANGE_")} | {
         "EXCHANGE_DATABASE_URL": url, "EXCHANGE_ROOT_KEY_FILE": str(key_file), "EXCHANGE_PORT": str(port),
         "EXCHANGE_CLIENT_CACHE_SECONDS": "1", "EXCHANGE_WORKERS": "1", "EXCHANGE_DISTINCT_VALUES_PER_HOUR": "0",
-        "EXCHANGE_MAX_BODY_BYTES": str(MAX_BODY_BYTES),
+        "EXCHANGE_MAX_BODY_BYTES": str(MAX_BODY_BYTES), "EXCHANGE_REFUSALS_PER_MINUTE": "1000000",
         "EXCHANGE_BODY_TIMEOUT_SECONDS": str(BODY_TIMEOUT_SECONDS), **more,
     }  # fmt: skip
     command = [
