@@ -60,7 +60,7 @@ class RefusalTally:
             try:
                 self._write(requester, problem, count - self._most)
             except Exception as failed:  # noqa: BLE001 - whatever it is, the number must not be lost
-                LOG.error("E-303 a number of refusals was not written: %s", type(failed).__name__)  # noqa: TRY400
+                LOG.error("E-306 a number of refusals was not written: %s", type(failed).__name__)  # noqa: TRY400
                 with self._lock:
                     held = self._counts.get(name, (0, requester, problem))
                     self._counts[name] = (held[0] + count, requester, problem)

@@ -42,7 +42,8 @@ def demo_token(
 ) -> None:
     """Print an access token of one of the demonstration's clients."""
     from exchange.demo.client import FhirClient
-    from exchange.demo.demonstration import ASKING_SCOPE, AUDIT_SCOPE, CLINIC_SCOPE, FILING_SCOPE
+    from exchange.demo.demonstration import CLINIC_SCOPE
+    from exchange.demo.question import ASKING_SCOPE, AUDIT_SCOPE, FILING_SCOPE
 
     scopes = {"administrator": AUDIT_SCOPE, "clinic": CLINIC_SCOPE, "regional-hospital": ASKING_SCOPE}
     key = folder / "clients" / f"{client_id}.pem"

@@ -15,11 +15,9 @@ from exchange.commands.opened import opened_hub, out
 from exchange.hub import open_hub, prepare
 from exchange.serve import serve as run_servers
 from exchange.settings import settings
-from exchange.worker.derive_consents import derive_until
-from exchange.worker.index_parameters import index_until
 from exchange.worker.notices import notify_until
-from exchange.worker.relabel import relabel_until
 from exchange.worker.seal_audit_log import seal_until
+from exchange.worker.steps import derive_until, index_until, relabel_until
 
 app: Final = typer.Typer()
 
@@ -41,7 +39,7 @@ def serve() -> None:
 
 @app.command()
 def work() -> None:
-    """Do what happens later - seal the audit log, index posted search parameters, label anew - until stopped."""
+    """Do what happens later - seal the log, index, label and read Consents anew, send notices - until stopped."""
     prepare(settings())
     hub = open_hub(settings())
     stopped = threading.Event()

@@ -11,7 +11,6 @@ import os
 import signal
 import sys
 import time
-import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
@@ -21,7 +20,6 @@ from typing import Any, Final
 from rich.console import Console
 
 from exchange.authentication.registration import Client, register
-from exchange.demo.answers import by_source, consent, matches
 from exchange.demo.bundles import organizations
 from exchange.demo.ccda import write_documents
 from exchange.demo.client import FhirClient, make_client_key
@@ -29,6 +27,7 @@ from exchange.demo.hl7v2 import messages, send_over_mllp
 from exchange.demo.people_sign_in import make_people
 from exchange.demo.processes import Processes, command, require_free, wait_until_ready
 from exchange.demo.processes import run as run_command
+from exchange.demo.question import ASKING_SCOPE, AUDIT_SCOPE, FILING_SCOPE, Question
 from exchange.demo.region import Region, build_region
 from exchange.demo.site import Site
 from exchange.demo.trama import write_trama
@@ -42,9 +41,6 @@ REFERENCE_DATE: Final = date(2026, 6, 30)
 MLLP_PORT: Final = 2575
 DELIVERY_SECONDS: Final = 900
 PROGRESS_SECONDS: Final = 3
-ASKING_SCOPE: Final = "system/*.rs"
-AUDIT_SCOPE: Final = "system/AuditEvent.rs system/Organization.crus"
-FILING_SCOPE: Final = "system/Consent.crus system/Patient.rs"
 CLINIC_SCOPE: Final = "system/*.cruds"
 
 
@@ -81,6 +77,7 @@ class Demonstration:
             Site("secondary", self.region.secondary.renipress),
             Site("tertiary", self.region.tertiary.renipress),
         )
+        self.question = Question(self.region, self._client)
         self.processes = Processes(folder / "log")
         self.mllp_port = int(os.environ.get("ADAPTER_MLLP_PORT", MLLP_PORT))
         self.started = time.monotonic()
@@ -98,7 +95,7 @@ class Demonstration:
         self._step(f"3/6 an invented La Libertad of {self.people} people", self._invent)
         self._step("4/6 three adapters deliver", self._deliver)
         answers = self._step("5/6 the regional hospital asks for one person", self._ask)
-        self._print_answers(answers)
+        self.question.tell(self.out, answers)
         figures = self._figures(answers)
         self.out.print(f"6/6 the log is verified: {figures['audit_events']} events\n")
         return figures
@@ -107,7 +104,7 @@ class Demonstration:
         """How to go on: the address, credentials, and requests that work when pasted."""
         url = self.settings.base_url
         token = f"{command('exchange')} demo-token --folder {self.folder}"
-        dni, patient = self._dni(), self.credentials["patient"]
+        dni, patient = self.question.dni, self.credentials["patient"]
         (self.folder / "url").write_text(url)
         self.out.print(
             f"""[bold]The hub runs at {url}[/bold] (Ctrl-C ends everything). In another terminal:
@@ -273,82 +270,10 @@ class Demonstration:
             return
 
     def _ask(self) -> dict[str, Any]:
-        desk = self._client("desk-primary", FILING_SCOPE)
-        hospital = self._client("regional-hospital", ASKING_SCOPE)
-        identifier = f"{peru.DNI_SYSTEM}|{self._dni()}"
-        found = desk.request("GET", "Patient", parameters=[("identifier", identifier)])
-        if found.is_error:
-            raise Unavailable(f"the hub refused a search with status {found.status_code}; see log/hub.log")
-        own = matches(found.json())
-        if len(own) != 1:
-            raise Unavailable("the primary post does not hold the demonstration's person")
-        consent_id = f"desk{self.sites[0].name}-demonstration"
-        requests: list[str] = []
-
-        def file(status: str) -> None:
-            body = consent(consent_id, own[0]["id"], self.region.asking.renipress, status)
-            desk.request("PUT", f"Consent/{consent_id}", body=body).raise_for_status()
-
-        def question() -> dict[str, Any]:
-            def ask(path: str, **parameters: str) -> dict[str, Any]:
-                requests.append(str(uuid.uuid4()))
-                answer = hospital.request("GET", path, parameters=list(parameters.items()),
-                                          headers={"X-Request-Id": requests[-1]})  # fmt: skip
-                found: dict[str, Any] = answer.json()
-                return found
-
-            patients = matches(ask("Patient", identifier=identifier))
-            if not patients:
-                return {"patients": [], "history": matches(ask(f"Patient/{own[0]['id']}/$everything"))}
-            return {
-                "patients": patients,
-                "history": matches(ask(f"Patient/{patients[0]['id']}/$everything")),
-            }
-
-        file("inactive")
-        without = question()
-        file("active")
-        permitted = question()
-        self.credentials["patient"] = permitted["patients"][0]["id"] if permitted["patients"] else ""
-        desk.close()
-        hospital.close()
-        return {"without": without, "permitted": permitted, "requests": requests}
-
-    def _print_answers(self, answers: dict[str, Any]) -> None:
-        out = self.out
-        out.print(
-            f"    without a Consent: {len(answers['without']['history'])} resources, as if nothing existed"
-        )
-        history = answers["permitted"]["history"]
-        out.print(f"    with a Consent: {len(history)} resources of one person")
-        for source, counts in sorted(by_source(history).items()):
-            kinds = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
-            out.print(f"      {source}: {kinds}")
-        out.print("    the audit trail of these requests:")
-        for event in self._trail(answers["requests"]):
-            what = [
-                entity["what"].get("reference", "") for entity in event.get("entity", ()) if "what" in entity
-            ]
-            shown = ", ".join(dict.fromkeys(each for each in what if each.startswith("Patient/")))
-            out.print(
-                f"      {event['recorded']} {event['subtype'][0]['code']:11} outcome {event['outcome']}"
-                f" {event['agent'][0]['who'].get('display', '')} {shown or 'nobody'}: {event.get('outcomeDesc', '')}"
-            )
-
-    def _trail(self, requests: list[str]) -> list[dict[str, Any]]:
-        administrator = self._client("administrator", AUDIT_SCOPE)
-        asking = f"Organization/{peru.organization_id(self.region.asking.renipress)}"
-        found = administrator.request(
-            "GET", "AuditEvent", parameters=[("agent", asking), ("_sort", "date"), ("_count", "1000")]
-        )
-        administrator.close()
-        wanted = set(requests)
-        return [
-            event
-            for event in matches(found.json())
-            if wanted
-            & {e.get("what", {}).get("identifier", {}).get("value", "") for e in event.get("entity", ())}
-        ]
+        answers = self.question.ask(f"desk{self.sites[0].name}-demonstration")
+        patients = answers["permitted"]["patients"]
+        self.credentials["patient"] = patients[0]["id"] if patients else ""
+        return answers
 
     def _figures(self, answers: dict[str, Any]) -> dict[str, Any]:
         verified = json.loads(run_command([command("exchange"), "audit", "verify", "--json"], {}))
@@ -374,9 +299,6 @@ class Demonstration:
             "audit_verified": verified["verified"],
             "seconds": round(time.monotonic() - self.started, 1),
         }
-
-    def _dni(self) -> str:
-        return next(each.number for each in self.region.shared_person().documents if each.kind == "DNI")
 
     def _client(self, client_id: str, scope: str) -> FhirClient:
         return FhirClient(

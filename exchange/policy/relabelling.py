@@ -1,7 +1,7 @@
 """Labelling everything anew after the policy changed, and whatever has no label yet, step by step while the hub serves.
 
 Spec:    docs/policy.md, "Rolling out a change".
-Leaves:  being called again and again to worker/relabel.
+Leaves:  being called again and again to worker/steps.
 
 1. noted     Every process goes by the new policy a few seconds after one of them adopted it.
 2. waiting   Until every transaction that may have labelled by the former one is over.

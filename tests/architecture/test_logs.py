@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 
 import pytest
 
@@ -39,3 +40,19 @@ def test_a_log_line_carries_no_payload(path, call):
         for node in ast.walk(argument):
             carried = getattr(node, "id", None) or getattr(node, "attr", None)
             assert carried not in PAYLOADS, f"'{carried}' does not go into a log"
+
+
+def test_a_code_stands_for_one_thing():
+    """Whoever reads the hub's log looks a code up: no two files may mean different things by it.
+
+    An adapter's code stands on the screen and in its log, for the same thing.
+    """
+    said: dict[str, set[str]] = {}
+    for path in files("exchange"):
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                code = re.match(r"[A-Z]-\d{3}(?= )", node.value)
+                if code:
+                    said.setdefault(code.group(), set()).add(shown(path))
+    assert said
+    assert {code: places for code, places in said.items() if len(places) > 1} == {}

@@ -8,7 +8,7 @@ import pytest
 
 from exchange.search import custom_index
 from exchange.search.parameter import install, known_parameters
-from exchange.worker.index_parameters import index_until
+from exchange.worker.steps import index_until
 from tests.passage.world import World, a_world, patient_of
 from tests.sample.observation import an_observation
 from tests.sample.requester import POST

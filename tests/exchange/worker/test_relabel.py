@@ -11,7 +11,7 @@ from exchange.perform import Spine
 from exchange.policy import adopted, labelling, relabelling
 from exchange.policy.adopted import shipped
 from exchange.settings import Settings
-from exchange.worker.relabel import relabel_until
+from exchange.worker.steps import relabel_until
 from tests.exchange.policy.episodes import a_condition, a_determination, an_episode, levels
 from tests.passage.world import patient_of
 from tests.sample.requester import POST
