@@ -6,7 +6,10 @@ Leaves:  loading wrapped keys and dictionaries to store/session.
 
 from __future__ import annotations
 
+import hmac
 import os
+from collections.abc import Collection
+from hashlib import blake2b
 from importlib.resources import files
 from typing import Any, Final
 
@@ -19,10 +22,11 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from exchange.crypto import envelope
 from exchange.crypto.blind_index import BlindIndex
-from exchange.crypto.keyring import NONCE_BYTES, HubKey, Keyring, make_hub_keys, open_hub_keys
+from exchange.crypto.keyring import NONCE_BYTES, PURPOSES, HubKey, Keyring, make_hub_keys, open_hub_keys
 from exchange.problems import SealBroken
 
 TOKEN_ALGORITHM: Final = "HS256"  # noqa: S105 - the name of an algorithm
+EVENT_MAC_BYTES: Final = 16
 
 
 class HubCrypto:
@@ -36,6 +40,7 @@ class HubCrypto:
         self._page = AESGCM(_derive(keyring.key("token"), b"page token"))
         self._dictionary = AESGCM(_derive(keyring.key("record", 1), b"dictionary"))
         self._signer = Ed25519PrivateKey.from_private_bytes(keyring.key("audit"))
+        self._event_macs = [_derive(key, b"audit event") for key in keyring.keys("audit")]
 
     def new_wrapped_key(self, compartment: int) -> tuple[int, bytes]:
         """A fresh data key for a compartment: the wrapping version and the wrapped key."""
@@ -82,6 +87,14 @@ class HubCrypto:
         """An Ed25519 signature. Units: 64 bytes."""
         return self._signer.sign(text)
 
+    def authenticate_event(self, text: bytes) -> bytes:
+        """What shows that the hub wrote an audit event, and not whoever holds the database. Units: 16 bytes."""
+        return _event_mac(self._event_macs[0], text)
+
+    def is_event_authentic(self, text: bytes, mac: bytes) -> bool:
+        """Whether the hub wrote an audit event, under whichever of its keys."""
+        return any(hmac.compare_digest(_event_mac(key, text), mac) for key in self._event_macs)
+
     @property
     def checkpoint_key(self) -> bytes:
         """The public key of checkpoints. Units: 32 bytes."""
@@ -97,13 +110,18 @@ def open_dictionary(keyring: Keyring, sealed: bytes) -> bytes:
         raise SealBroken("a compression dictionary does not open") from None
 
 
+def _event_mac(key: bytes, text: bytes) -> bytes:
+    return blake2b(text, key=key, digest_size=EVENT_MAC_BYTES).digest()
+
+
 def _derive(key: bytes, purpose: bytes) -> bytes:
     return HKDF(SHA256(), 32, salt=None, info=b"chasqui " + purpose).derive(key)
 
 
-def make_wrapped_keys(root: bytes) -> list[tuple[str, int, bytes]]:
-    """A new hub's keys as rows: purpose, version, wrapped."""
-    return [(key.purpose, key.version, key.wrapped) for key in make_hub_keys(root)]
+def make_wrapped_keys(root: bytes, without: Collection[str] = ()) -> list[tuple[str, int, bytes]]:
+    """The keys that a hub lacks, as rows: purpose, version, wrapped."""
+    lacking = tuple(purpose for purpose in PURPOSES if purpose not in without)
+    return [(key.purpose, key.version, key.wrapped) for key in make_hub_keys(root, lacking)]
 
 
 def open_hub_crypto(

@@ -4,8 +4,12 @@ Spec:    NIST SP 800-57 part 1; RFC 5869 (HKDF); docs/decisions/0008-sealed-by-d
 Leaves:  per-patient data keys to envelope; rotation and other providers of the root to `exchange keys`.
 
     root (file, demo only) ─► hub keys, one row each, wrapped:
-        record  wraps the data keys of patients, versioned       index  keys the hashes of search values
-        token   signs access tokens and seals page tokens        audit  signs checkpoints (Ed25519 seed)
+        record  wraps the data keys of patients                  index   keys the hashes of search values
+        token   signs access tokens and seals page tokens        audit   signs checkpoints, authenticates events
+        backup  wraps the keys of backups                        place   names compartments; never rotated
+
+`place` never changes: a compartment is the number under which a record's rows, data key and audit events lie, and audit
+leaves commit to it. A new key would be a new number for every record, and would break every proof that was given.
 """
 
 from __future__ import annotations
@@ -26,7 +30,7 @@ from exchange.problems import SealBroken
 
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
-PURPOSES: Final = ("record", "index", "token", "audit")
+PURPOSES: Final = ("record", "index", "place", "token", "audit", "backup")
 DEMO_MARK: Final = "# DEMO KEY: for synthetic data only. A production hub refuses this file.\n"
 
 
@@ -61,6 +65,11 @@ class Keyring:
             return self._keys[purpose, self.version(purpose) if version is None else version]
         except (KeyError, ValueError):
             raise SealBroken(f"the hub has no key for '{purpose}' of that version") from None
+
+    def keys(self, purpose: str) -> list[bytes]:
+        """All versions of a purpose's key, the newest first."""
+        versions = sorted((version for name, version in self._keys if name == purpose), reverse=True)
+        return [self._keys[purpose, version] for version in versions]
 
 
 def _wrapping_key(root: bytes, purpose: str) -> AESGCM:

@@ -19,17 +19,19 @@ _PREPARING = 0x6B6579
 
 
 def prepare_keys(url: str, settings: Settings, root: bytes) -> bool:
-    """Make a new hub's keys, its region's data key and its first dictionary; whether it was new."""
+    """Make the hub keys that are lacking, and a new hub's region key and first dictionary; whether it was new."""
     engine = make_engine(url, settings)
     try:
         with engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:place)"), {"place": _PREPARING})
-            if connection.execute(select(hub_key.c.purpose)).first() is not None:
+            known = set(connection.scalars(select(hub_key.c.purpose)))
+            wrapped = make_wrapped_keys(root, without=known)
+            if wrapped:
+                connection.execute(hub_key.insert(), [
+                    {"purpose": purpose, "version": version, "wrapped": sealed} for purpose, version, sealed in wrapped
+                ])  # fmt: skip
+            if known:
                 return False
-            wrapped = make_wrapped_keys(root)
-            connection.execute(hub_key.insert(), [
-                {"purpose": purpose, "version": version, "wrapped": sealed} for purpose, version, sealed in wrapped
-            ])  # fmt: skip
             crypto = open_hub_crypto(root, wrapped, [])
             version, sealed = crypto.new_wrapped_key(REGION)
             connection.execute(

@@ -82,3 +82,12 @@ def test_checkpoints_are_signed_with_ed25519():
     signature = HUB.sign_checkpoint(b"head")
     Ed25519PublicKey.from_public_bytes(HUB.checkpoint_key).verify(signature, b"head")
     assert HUB.checkpoint_key != OTHER.checkpoint_key
+
+
+def test_an_event_is_authenticated_under_a_key_of_its_own():
+    mac = HUB.authenticate_event(b"event")
+    assert len(mac) == 16
+    assert HUB.is_event_authentic(b"event", mac)
+    for text, shown in ((b"Event", mac), (b"event", mac[:-1] + bytes([mac[-1] ^ 1])), (b"event", b"")):
+        assert not HUB.is_event_authentic(text, shown)
+    assert not OTHER.is_event_authentic(b"event", mac)

@@ -70,7 +70,7 @@ def test_a_version_that_is_not_there_is_refused():
 
 def test_a_keyring_is_never_shown_or_serialised():
     keyring = open_hub_keys(ROOT, make_hub_keys(ROOT))
-    assert repr(keyring) == "Keyring(4 keys)"
+    assert repr(keyring) == "Keyring(6 keys)"
     with pytest.raises(TypeError):
         pickle.dumps(keyring)
 

@@ -63,6 +63,18 @@ def test_a_hub_is_prepared_once(database, hub_settings, root_key):
     assert not prepare_keys(database, hub_settings, root_key)
 
 
+def test_a_hub_is_given_the_keys_that_it_lacks(store, database, hub_settings, root_key):
+    with store.transaction() as transaction:
+        before = transaction.rows("SELECT * FROM hub_key WHERE purpose <> 'place' ORDER BY purpose")
+        transaction.run("DELETE FROM hub_key WHERE purpose = 'place'")
+        transaction.commit()
+    assert not prepare_keys(database, hub_settings, root_key)
+    with store.transaction() as transaction:
+        rows = transaction.rows("SELECT * FROM hub_key ORDER BY purpose")
+    assert [row for row in rows if row[0] != "place"] == before
+    assert len(rows) == len(before) + 1
+
+
 def test_a_database_without_keys_and_another_root_are_refused(database, hub_settings, root_key):
     with pytest.raises(SealBroken, match="migrate"):
         open_store(database, hub_settings, root_key)
