@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hashlib import sha256
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -11,8 +12,12 @@ from hypothesis import strategies as st
 from exchange.audit.chain import (
     EMPTY_ROOT,
     Frontier,
-    commitment,
+    consistency_proof,
+    consistency_ranges,
+    full_subtrees,
     inclusion_proof,
+    inclusion_ranges,
+    is_consistent,
     is_included,
     leaf_hash,
     node_hash,
@@ -136,7 +141,101 @@ def test_a_frontier_that_does_not_fit_its_size_is_refused(size, length):
         Frontier.of(size, bytes(length))
 
 
-def test_a_leaf_is_not_a_node_and_a_commitment_hides_nothing_behind_its_salt():
+def test_a_leaf_is_not_a_node():
     assert leaf_hash(b"a" * 64) != node_hash(b"a" * 32, b"a" * 32)
-    assert commitment(b"s" * 16, b"body") != commitment(b"t" * 16, b"body")
-    assert commitment(b"s" * 16, b"body") == sha256(b"s" * 16 + b"body").digest()
+
+
+# --- consistency
+
+
+def naive_subproof(found, old, is_whole):
+    """SUBPROOF(m, D[n], b) as RFC 6962, 2.1.2 writes it."""
+    if old == len(found):
+        return [] if is_whole else [naive_root(found)]
+    split = 1
+    while split * 2 < len(found):
+        split *= 2
+    if old <= split:
+        return [*naive_subproof(found[:split], old, is_whole), naive_root(found[split:])]
+    return [*naive_subproof(found[split:], old - split, False), naive_root(found[:split])]
+
+
+def test_the_example_of_the_specification():
+    """RFC 6962, 2.1.3: seven leaves, named a to j with their nodes."""
+    a, b, c, d, e, f, j = LEAVES[:7]
+    g, h, i = node_hash(a, b), node_hash(c, d), node_hash(e, f)
+    k, l = node_hash(g, h), node_hash(i, j)  # noqa: E741
+    assert inclusion_proof(LEAVES[:7], 0) == [b, h, l]
+    assert inclusion_proof(LEAVES[:7], 3) == [c, g, l]
+    assert inclusion_proof(LEAVES[:7], 4) == [f, j, k]
+    assert inclusion_proof(LEAVES[:7], 6) == [i, k]
+    assert consistency_proof(LEAVES[:7], 3) == [c, d, g, l]
+    assert consistency_proof(LEAVES[:7], 4) == [l]
+    assert consistency_proof(LEAVES[:7], 6) == [i, j, k]
+
+
+@pytest.mark.parametrize("size", range(1, 34))
+def test_every_small_tree_grew_out_of_every_smaller_one(size):
+    found = [sha256(bytes((number,))).digest() for number in range(size)]
+    for old in range(1, size + 1):
+        proof = consistency_proof(found, old)
+        assert proof == naive_subproof(found, old, True)
+        assert is_consistent(old, size, naive_root(found[:old]), naive_root(found), proof)
+
+
+@given(st.lists(st.binary(min_size=32, max_size=32), min_size=2, max_size=70, unique=True), st.data())
+def test_no_other_history_is_consistent(found, data):
+    old = data.draw(st.integers(1, len(found) - 1))
+    proof, root = consistency_proof(found, old), root_of(found)
+    changed = [*found]
+    where = data.draw(st.integers(0, old - 1))
+    changed[where] = sha256(changed[where]).digest()
+    assert not is_consistent(old, len(found), root_of(changed[:old]), root, proof)
+    assert not is_consistent(old, len(found), root_of(found[:old]), root_of(changed), proof)
+    assert not is_consistent(
+        old, len(found), root_of(found[:old]), root_of(changed), consistency_proof(changed, old)
+    )
+    assert not is_consistent(old, len(found), root_of(found[:old]), root, proof[:-1])
+    assert not is_consistent(old, len(found), root_of(found[:old]), root, [*proof, root])
+    at = data.draw(st.integers(0, len(proof) - 1))
+    assert not is_consistent(
+        old,
+        len(found),
+        root_of(found[:old]),
+        root,
+        [*proof[:at], sha256(proof[at]).digest(), *proof[at + 1 :]],
+    )
+    assert not is_consistent(len(found), old, root, root_of(found[:old]), proof)
+
+
+def test_the_empty_and_the_same_tree_need_no_proof():
+    root = root_of(LEAVES)
+    assert is_consistent(0, 8, EMPTY_ROOT, root, [])
+    assert not is_consistent(0, 8, EMPTY_ROOT, root, [root])
+    assert not is_consistent(0, 8, root, root, [])
+    assert is_consistent(8, 8, root, root, [])
+    assert not is_consistent(8, 8, root, ROOTS[0].encode(), [])
+    assert not is_consistent(8, 8, root, root, [root])
+    assert not is_consistent(3, 8, root_of(LEAVES[:3]), root, [])
+    assert not is_consistent(-1, 8, root, root, [])
+
+
+def test_a_tree_does_not_grow_out_of_a_larger_one():
+    with pytest.raises(ValueError, match="larger"):
+        consistency_ranges(9, 8)
+
+
+@given(st.integers(1, 2**40), st.data())
+def test_the_ranges_of_a_proof_are_the_rest_of_the_tree(size, data):
+    index = data.draw(st.integers(0, size - 1))
+    ranges = sorted([*inclusion_ranges(index, size), (index, index + 1)])
+    assert ranges[0][0] == 0
+    assert ranges[-1][1] == size
+    assert all(left[1] == right[0] for left, right in pairwise(ranges))
+    assert len(ranges) <= 41
+    for first, end in ranges:
+        covered = first
+        for height, number in full_subtrees(first, end):
+            assert number << height == covered
+            covered += 1 << height
+        assert covered == end
