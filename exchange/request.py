@@ -78,7 +78,7 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class Touched:
-    """A patient's record that an act read or wrote: the compartment, and the resources named if they are few."""
+    """A patient's record that an act read or wrote, and the versions that it showed: `Type/id/_history/n`."""
 
     compartment: int
     references: tuple[str, ...] = ()

@@ -7,9 +7,11 @@ Leaves:  sealing and storing to log.
 from __future__ import annotations
 
 import base64
+import os
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from exchange.audit.leaf import BLINDING_BYTES, digest
 from exchange.problems import Denied, Problem
 from exchange.request import Request, Touched
 from exchange.requester import Requester, User
@@ -34,10 +36,13 @@ _PROFILES: Final = {
     "create": "Create", "update": "Update", "patch": "Update", "delete": "Delete", "read": "Read", "vread": "Read",
     "history-instance": "Read", "search-type": "Query", "search-system": "Query",
 }  # fmt: skip
+_AMENDMENTS: Final = frozenset({"update", "patch", "delete"})
 _OVERRIDES: Final = {
     "open-emergency": {"system": _DICOM, "code": "110127", "display": "Emergency Override Started"},
     "close-emergency": {"system": _DICOM, "code": "110138", "display": "Emergency Override Stopped"},
 }
+BLINDING: Final = "urn:chasqui:blinding"
+MANIFEST_DIGEST: Final = "urn:chasqui:manifest-sha256"
 SUCCESS: Final = "0"
 MINOR_FAILURE: Final = "4"
 SERIOUS_FAILURE: Final = "8"
@@ -94,6 +99,14 @@ def varying_part(
     }
     entities = _entities(request, touched, patient_id)
     return event | {"entity": entities} if entities else event
+
+
+def blinded(event: dict[str, Any], manifest: bytes) -> dict[str, Any]:
+    """The event with what its digest needs: chance, so that nobody finds it by trying; and its manifest's digest."""
+    extensions = [{"url": BLINDING, "valueString": os.urandom(BLINDING_BYTES).hex()}]
+    if manifest:
+        extensions.append({"url": MANIFEST_DIGEST, "valueString": digest(manifest).hex()})
+    return event | {"extension": extensions}
 
 
 def _overridden(request: Request) -> list[dict[str, Any]]:
@@ -181,14 +194,8 @@ def _entities(request: Request, touched: Touched | None, patient_id: str) -> lis
             }
         )
     if touched is not None and len(touched.references) == 1:
-        # One resource is named. What a search showed is not repeated here: the query is, and the record it touched.
-        entities.append(
-            {
-                "what": {"reference": touched.references[0]},
-                "type": {"system": _OBJECT_TYPE, "code": "2", "display": "System Object"},
-                "role": {"system": _OBJECT_ROLE, "code": "4", "display": "Domain Resource"},
-            }
-        )
+        # One resource is named. What a search showed stands in its manifest: here are the query, and the record.
+        entities.append(_named(request, touched.references[0]))
     if request.request_id:
         entities.append(
             {
@@ -205,6 +212,21 @@ def _entities(request: Request, touched: Touched | None, patient_id: str) -> lis
             }
         )
     return entities
+
+
+def _named(request: Request, versioned: str) -> dict[str, Any]:
+    """The one resource of an act, with its version; an amendment names the version before, too."""
+    reference, _, version = versioned.partition("/_history/")
+    entity: dict[str, Any] = {
+        "what": {"reference": reference},
+        "type": {"system": _OBJECT_TYPE, "code": "2", "display": "System Object"},
+        "role": {"system": _OBJECT_ROLE, "code": "4", "display": "Domain Resource"},
+    }
+    if version:
+        entity["detail"] = [{"type": "version", "valueString": version}]
+        if request.interaction in _AMENDMENTS and version != "1":
+            entity["detail"].append({"type": "superseded", "valueString": str(int(version) - 1)})
+    return entity
 
 
 def _coding(system: str, code: str) -> dict[str, Any]:

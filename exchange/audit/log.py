@@ -7,13 +7,15 @@ Leaves:  the place in the tree to seal - a number given here would make every re
 from __future__ import annotations
 
 import os
+import struct
 import uuid
 from collections.abc import Sequence
 from typing import Any, Final
 
-from exchange.audit.chain import commitment, leaf_hash, row_text
-from exchange.audit.event import fixed_part, varying_part
+from exchange.audit.event import blinded, fixed_part, varying_part
 from exchange.audit.event_index import event_index
+from exchange.audit.leaf import NO_MANIFEST, commitment, digest, finding_text
+from exchange.audit.manifest import MANIFEST_VERSION, manifest_text
 from exchange.crypto.envelope import associated_data, seal
 from exchange.fhir.definitions import type_code
 from exchange.fhir.resource import dump
@@ -23,11 +25,11 @@ from exchange.requester import Requester
 from exchange.store.data_keys import key_place
 from exchange.store.session import Transaction
 
-SALT_BYTES: Final = 16
 AUDIT_TYPE: Final = type_code("AuditEvent")
 
 _COLUMNS: Final = (
-    "compartment", "custodian", "last_updated", "type", "id", "clinical_at", "tokens", "ranges", "body", "salt", "leaf",
+    "compartment", "custodian", "last_updated", "type", "id", "clinical_at", "tokens", "ranges", "agent", "body",
+    "manifest", "text_digest", "commitment", "mac",
 )  # fmt: skip
 _INSERT: Final = f"INSERT INTO audit_event (version_id, {', '.join(_COLUMNS)}) VALUES "  # noqa: S608 - constants only
 _ONE: Final = _INSERT + f"(1, {', '.join(f'%({name})s' for name in _COLUMNS)})"
@@ -43,11 +45,10 @@ def append_and_commit(
     problem: Problem | None = None,
 ) -> None:
     """Write the events of an act - one for each patient's record it touched, else one - and commit both."""
-    records = [each for each in touched if each.compartment > 0]
-    compartments = sorted({each.compartment for each in records})
-    patient_ids = transaction.store.patient_ids.of(transaction, compartments) if records else {}
+    records = _by_record(touched)
+    patient_ids = transaction.store.patient_ids.of(transaction, sorted(records)) if records else {}
     about: list[tuple[Touched | None, str]] = [
-        (each, patient_ids[each.compartment]) for each in records if each.compartment in patient_ids
+        (each, patient_ids[each.compartment]) for each in records.values() if each.compartment in patient_ids
     ] or [(None, "")]
     fixed = fixed_part(request, requester, reason, problem, is_about_patient=bool(about[0][1]))
     rows = [_row(transaction, request, requester, each, patient_id, fixed) for each, patient_id in about]
@@ -55,6 +56,34 @@ def append_and_commit(
         transaction.finish_prepared(_ONE, dict(zip(_COLUMNS, rows[0], strict=True)))
     else:
         transaction.finish(_INSERT + ",".join([_ROW] * len(rows)), [cell for row in rows for cell in row])
+
+
+def event_authentication(event_commitment: bytes, compartment: int, event_id: str) -> bytes:
+    """What the hub authenticates of an event: nobody who holds the database alone can add one, or give one away."""
+    return event_commitment + struct.pack(">q", compartment) + event_id.encode()
+
+
+def agent_key(transaction: Transaction, requester: Requester | None) -> int:
+    """The number under which events name who asked: the person, else the client; 0 for nobody known."""
+    if requester is None:
+        return 0
+    named = (
+        f"client|{requester.client_id}"
+        if requester.user is None
+        else f"user|{requester.organization_id}|{requester.user.id}"
+    )
+    return transaction.crypto.blind_index.value(f"agent|{named}")
+
+
+def _by_record(touched: Sequence[Touched]) -> dict[int, Touched]:
+    """What an act touched, once for each patient's record: a bundle may touch one many times."""
+    found: dict[int, Touched] = {}
+    for each in touched:
+        if each.compartment > 0:
+            standing = found.get(each.compartment)
+            references = each.references if standing is None else standing.references + each.references
+            found[each.compartment] = Touched(each.compartment, tuple(dict.fromkeys(references)))
+    return found
 
 
 def _row(
@@ -70,29 +99,41 @@ def _row(
     compartment = (
         touched.compartment if touched else crypto.blind_index.own_compartment("AuditEvent", event_id)
     )
+    cipher = transaction.store.data_keys.ciphers_to_write(transaction, (compartment,))[key_place(compartment)]
+    # 1. The event, and what finds it.
     varying = varying_part(event_id, transaction.now, request, touched, patient_id)
     found = event_index(transaction, fixed, varying, patient_id)
-    cipher = transaction.store.data_keys.ciphers_to_write(transaction, (compartment,))[key_place(compartment)]
-    text = dump(fixed | varying)
+    # 2. What exactly was shown, where one event cannot say it.
+    manifest: bytes | None = None
+    shown = b""
+    if touched is not None and len(touched.references) > 1:
+        shown = manifest_text(event_id, touched.references)
+        manifest = seal(
+            cipher,
+            crypto.dictionaries,
+            shown,
+            associated_data(compartment, AUDIT_TYPE, event_id, MANIFEST_VERSION),
+        )
+    # 3. Both sealed.
+    text = dump(blinded(fixed | varying, shown))
     body = seal(cipher, crypto.dictionaries, text, associated_data(compartment, AUDIT_TYPE, event_id, 1))
-    salt = os.urandom(SALT_BYTES)
+    # 4. What the log commits to.
     custodian = requester.custodian if requester else 0
-    found_tokens = f"{{{','.join(map(str, found.tokens))}}}"
+    agent = agent_key(transaction, requester)
+    tokens = f"{{{','.join(map(str, found.tokens))}}}"
     ranges = f"{{{','.join(map(str, found.ranges))}}}"
-    row = row_text(compartment, custodian, transaction.now, event_id, found.clinical_at, found_tokens, ranges)
+    finding = finding_text(
+        compartment, custodian, transaction.now, event_id, found.clinical_at, agent, tokens, ranges
+    )
+    text_digest = digest(text)
+    committed = commitment(
+        digest(body), text_digest, digest(finding), NO_MANIFEST if manifest is None else digest(manifest)
+    )
+    mac = crypto.authenticate_event(event_authentication(committed, compartment, event_id))
     return [
-        compartment,
-        custodian,
-        transaction.now,
-        AUDIT_TYPE,
-        event_id,
-        found.clinical_at,
-        found_tokens,
-        ranges,
-        body,
-        salt,
-        leaf_hash(commitment(salt, body, row)),
-    ]
+        compartment, custodian, transaction.now, AUDIT_TYPE, event_id, found.clinical_at, tokens, ranges, agent, body,
+        manifest, text_digest, committed, mac,
+    ]  # fmt: skip
 
 
 def _event_id(now: int) -> str:

@@ -1,7 +1,7 @@
-"""Verifying the whole log: every event against its leaf, every leaf against the signed heads.
+"""Verifying the whole log in its database: every event against its leaf, every leaf against the signed heads.
 
 Spec:    RFC 9162; docs/decisions/0012-audit-log.md.
-Leaves:  proofs for single events and outside witnesses to the evidence pack.
+Leaves:  proofs for single events to proof; verification by others, without the database, to export and its verifier.
 """
 
 from __future__ import annotations
@@ -10,26 +10,31 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from exchange.audit.chain import Frontier, commitment, leaf_hash, row_text
-from exchange.audit.checkpoint import read
+from exchange.audit.chain import Frontier
+from exchange.audit.checkpoint import Checkpoint, read
+from exchange.audit.leaf import NO_MANIFEST, commitment, digest, finding_text, leaf
 from exchange.problems import SealBroken
 from exchange.store.session import Transaction
 
 BATCH_ROWS: Final = 5_000
 MOST_FINDINGS: Final = 50
+TOLERATED_SECONDS: Final = 15 * 60
+"""How far an event's instant may lie outside of the two signed heads that its place is between."""
 
 LEAVES: Final = """
-SELECT l.leaf_index, l.id, l.leaf, e.leaf, e.salt, e.body, e.transaction = l.transaction,
-  e.is_deleted OR e.version_id <> 1 OR e.members IS NOT NULL,
-  e.compartment, e.custodian, e.last_updated, e.id, e.clinical_at, e.tokens::text, e.ranges::text
-FROM audit_leaf l LEFT JOIN audit_event e ON e.id = l.id AND e.compartment = l.compartment
+SELECT l.leaf_index, l.id::text, l.leaf, l.compartment, l.sequence, e.transaction = l.transaction,
+  e.is_deleted, e.version_id <> 1 OR e.members IS NOT NULL, e.commitment, e.body, e.text_digest, e.manifest, e.finding,
+  e.compartment, e.custodian, e.last_updated, e.id, e.clinical_at, e.agent, e.tokens::text, e.ranges::text
+FROM audit_leaf l LEFT JOIN audit_event e ON e.id = l.id::text AND e.compartment = l.compartment
 WHERE l.leaf_index >= %s ORDER BY l.leaf_index LIMIT %s"""
 
 CHECKPOINTS: Final = "SELECT size, note FROM audit_checkpoint ORDER BY size"
+NODES: Final = "SELECT height, index, hash FROM audit_node"
 
 UNPLACED: Final = """
 SELECT count(*), count(*) FILTER (WHERE e.transaction <= (SELECT coalesce(max(transaction), 0) FROM audit_checkpoint))
-FROM audit_event e WHERE NOT EXISTS (SELECT 1 FROM audit_leaf l WHERE l.id = e.id AND l.compartment = e.compartment)"""
+FROM audit_event e WHERE NOT EXISTS (
+  SELECT 1 FROM audit_leaf l WHERE l.id::text = e.id AND l.compartment = e.compartment)"""
 
 
 @dataclass(slots=True)
@@ -53,40 +58,36 @@ class Verification:
 
 
 def verify_log(transaction: Transaction) -> Verification:
-    """Verify every event, leaf and checkpoint. Nothing is opened: sealed bytes are enough."""
+    """Verify every event, leaf, kept subtree and checkpoint. Nothing is opened: sealed bytes are enough."""
     result = Verification()
-    # 1. Every signed head, by size.
-    heads: dict[int, bytes] = {}
-    for size, note in transaction.rows(CHECKPOINTS):
-        result.checkpoints += 1
-        try:
-            checkpoint = read(note, transaction.crypto.checkpoint_key)
-        except SealBroken as broken:
-            result.add(f"checkpoint {size}: {broken}")
-            continue
-        if checkpoint.size != size:
-            result.add(f"checkpoint {size}: signed for {checkpoint.size} events")
-        heads[size] = checkpoint.root
-    # 2. Every leaf, in order, against its event; the tree against every head that it passes.
+    # 1. Every signed head, by size: their times do not run backwards.
+    heads = _heads(transaction, result)
+    # 2. Every leaf, in order, against its event; the tree against every head and kept subtree that it passes.
     frontier = Frontier()
-    for index, event_id, leaf, event_leaf, salt, body, is_same_transaction, is_marked, *row in _leaves(
-        transaction
-    ):
+    kept = {(height, index): bytes(found) for height, index, found in transaction.rows(NODES)}
+    counts: dict[int, int] = {}
+    sizes = [0, *sorted(heads)]
+    for index, event_id, stored, compartment, sequence, is_same_transaction, *row in _leaves(transaction):
         if index != frontier.size:
             result.add(f"leaf {frontier.size}: missing")
             break
-        if event_leaf is None:
-            result.add(f"leaf {index}: event {event_id} was deleted")
-        elif not bytes(leaf) == bytes(event_leaf) == _leaf(salt, body, row):
-            result.add(f"leaf {index}: event {event_id} was altered")
-        elif not is_same_transaction:
-            result.add(f"leaf {index}: event {event_id} was moved in time")
-        elif is_marked:
-            result.add(f"leaf {index}: event {event_id} was marked so that no search finds it")
-        frontier.append(bytes(leaf))
-        if frontier.size in heads and heads[frontier.size] != frontier.root():
-            result.add(f"checkpoint {frontier.size}: the tree has another root")
+        counts[compartment] = counts.get(compartment, 0) + 1
+        is_next = compartment < 0 or sequence == counts[compartment]
+        around = heads.get(sizes[0]), heads.get(sizes[1]) if len(sizes) > 1 else None
+        for wrong in _wrong(
+            bytes(stored), (compartment, sequence, is_next, bool(is_same_transaction)), around, row
+        ):
+            result.add(f"leaf {index}: event {event_id} {wrong}")
+        for height, place, found in frontier.append(bytes(stored)):
+            if kept.pop((height, place), found) != found:
+                result.add(f"subtree {place} of height {height}: another root is kept")
+        if len(sizes) > 1 and frontier.size == sizes[1]:
+            del sizes[0]
+            if heads[frontier.size].root != frontier.root():
+                result.add(f"checkpoint {frontier.size}: the tree has another root")
     result.events = frontier.size
+    for height, place in kept:
+        result.add(f"subtree {place} of height {height}: kept without its leaves")
     # 3. The tail: no head may speak of more events than there are, and none may be left out.
     if heads and max(heads) != frontier.size:
         result.add(f"checkpoint {max(heads)}: the log holds {frontier.size} events")
@@ -96,8 +97,61 @@ def verify_log(transaction: Transaction) -> Verification:
     return result
 
 
-def _leaf(salt: memoryview, body: memoryview, row: list[Any]) -> bytes:
-    return leaf_hash(commitment(bytes(salt), bytes(body), row_text(*row)))
+def _heads(transaction: Transaction, result: Verification) -> dict[int, Checkpoint]:
+    heads: dict[int, Checkpoint] = {}
+    newest = 0
+    for size, note in transaction.rows(CHECKPOINTS):
+        result.checkpoints += 1
+        try:
+            checkpoint = read(note, (transaction.crypto.checkpoint_key,))
+        except SealBroken as broken:
+            result.add(f"checkpoint {size}: {broken}")
+            continue
+        if checkpoint.size != size:
+            result.add(f"checkpoint {size}: signed for {checkpoint.size} events")
+        if checkpoint.signed_at < newest:
+            result.add(f"checkpoint {size}: signed before the one before it")
+        newest = max(newest, checkpoint.signed_at)
+        heads[size] = checkpoint
+    return heads
+
+
+def _wrong(
+    stored: bytes,
+    place: tuple[int, int, bool, bool],
+    around: tuple[Checkpoint | None, Checkpoint | None],
+    row: list[Any],
+) -> Iterator[str]:
+    """What is wrong with an event, as it stands now.
+
+    `place` is compartment and sequence, whether that is the next one of its record, and whether the event is still of
+    the transaction that it was placed for. An erased event is marked, and keeps the digest of what found it.
+    """
+    compartment, sequence, is_next, is_same_transaction = place
+    is_deleted, is_marked, committed, body, text_digest, manifest, finding, *found_by = row
+    if committed is None:
+        yield "was deleted"
+        return
+    found = digest(finding_text(*found_by)) if finding is None else bytes(finding)
+    shown = NO_MANIFEST if manifest is None else digest(bytes(manifest))
+    made = commitment(digest(bytes(body)), bytes(text_digest), found, shown)
+    if made != bytes(committed) or leaf(made, compartment, sequence) != stored:
+        yield "was altered"
+    elif not is_same_transaction:
+        yield "was moved in time"
+    elif is_marked or is_deleted != (finding is not None):
+        yield "was marked so that no search finds it"
+    if not is_next:
+        yield "is not the next of its record"
+    if not _is_in_time(found_by[2], *around):
+        yield "is dated outside of its place in the log"
+
+
+def _is_in_time(last_updated: int, before: Checkpoint | None, covering: Checkpoint | None) -> bool:
+    seconds = last_updated // 1_000_000
+    return (before is None or before.signed_at - TOLERATED_SECONDS <= seconds) and (
+        covering is None or seconds <= covering.signed_at + TOLERATED_SECONDS
+    )
 
 
 def _leaves(transaction: Transaction) -> Iterator[tuple]:  # type: ignore[type-arg]

@@ -201,7 +201,9 @@ def touched(admitted: Collection[Admitted]) -> list[Touched]:
     for each in admitted:
         for compartment in (each.compartment, *each.members):
             if compartment > 0:
-                shown.setdefault(compartment, []).append(f"{each.resource_type}/{each.resource_id}")
+                shown.setdefault(compartment, []).append(
+                    f"{each.resource_type}/{each.resource_id}/_history/{each.version_id}"
+                )
     return [Touched(compartment, tuple(references)) for compartment, references in shown.items()]
 
 

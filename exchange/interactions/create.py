@@ -10,8 +10,9 @@ import uuid
 
 from exchange.interactions import admission
 from exchange.interactions.condition import require_no_criteria, the_one
+from exchange.interactions.search import touched
 from exchange.permit import Permit
-from exchange.request import Answer, Need, Request, Touched
+from exchange.request import Answer, Need, Request
 from exchange.requester import Requester
 from exchange.store.session import Transaction
 
@@ -42,7 +43,7 @@ class Create:
                     resource_id=existing.resource_id,
                     version_id=existing.version_id,
                     last_updated=existing.last_updated,
-                    touched=[Touched(existing.compartment, (f"{resource_type}/{existing.resource_id}",))],
+                    touched=touched([existing]),
                 )
         resource_id = str(uuid.uuid4())
         self.resource["id"] = resource_id

@@ -70,7 +70,7 @@ def answer_with(resource_type: str, version: Version | None) -> Answer:
         version_id=version.version_id,
         last_updated=version.last_updated,
         touched=[
-            Touched(compartment, (f"{resource_type}/{version.resource_id}",))
+            Touched(compartment, (f"{resource_type}/{version.resource_id}/_history/{version.version_id}",))
             for compartment in version.compartments
         ],
     )

@@ -144,7 +144,9 @@ def touched(versions: Iterable[Version]) -> list[Touched]:
         for compartment in each.compartments:
             if compartment > 0:
                 references = shown.setdefault(compartment, [])
-                references.append(f"{type_name(each.type_code)}/{each.resource_id}")
+                references.append(
+                    f"{type_name(each.type_code)}/{each.resource_id}/_history/{each.version_id}"
+                )
     return [Touched(compartment, tuple(references)) for compartment, references in shown.items()]
 
 

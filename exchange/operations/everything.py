@@ -91,7 +91,15 @@ class Everything:
         total = None if self.encounter else len(keys)
         return Answer(
             body=bundle_start("searchset", [("self", self._url(""))], total) + b',"entry":[',
-            touched=[Touched(record) for record in records],
+            touched=[
+                Touched(
+                    record,
+                    tuple(
+                        f"{key.place}/_history/{key.version_id}" for key in keys if record in key.compartments
+                    ),
+                )
+                for record in records
+            ],
             pieces=walk.piece,
         )
 

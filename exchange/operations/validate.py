@@ -143,7 +143,8 @@ def stored_with_place(
     if version is None or version.is_deleted:
         raise NotFound(f"no such {kind}")
     resource = stored(transaction, permit, kind, resource_id)
-    return resource, [Touched(each, (f"{kind}/{resource_id}",)) for each in version.compartments]
+    place = f"{kind}/{resource_id}/_history/{version.version_id}"
+    return resource, [Touched(each, (place,)) for each in version.compartments]
 
 
 def _finder(transaction: Transaction) -> Any:

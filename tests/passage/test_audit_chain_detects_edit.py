@@ -7,15 +7,21 @@ import base64
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from exchange.audit.chain import Frontier, commitment, leaf_hash, row_text
-from exchange.audit.checkpoint import Checkpoint, sign
+from exchange.audit.chain import Frontier
+from exchange.audit.checkpoint import Checkpoint, read, signed_note
+from exchange.audit.leaf import commitment, digest, finding_text, leaf
+from exchange.audit.log import append_and_commit
 from exchange.audit.verify import verify_log
+from exchange.request import Request
 from exchange.settings import settings
 from tests.passage.world import patient_of, seal_all
 from tests.sample.observation import an_observation
 from tests.sample.requester import POST
 
-ROW = "e.compartment, e.custodian, e.last_updated, e.id, e.clinical_at, e.tokens::text, e.ranges::text"
+ROW = (
+    "e.compartment, e.custodian, e.last_updated, e.id, e.clinical_at, e.agent, e.tokens::text, e.ranges::text"
+)
+COLUMNS = "clinical_at, tokens, ranges, agent, body, manifest, text_digest, commitment, mac"
 
 
 @pytest.fixture
@@ -47,8 +53,13 @@ def change(world, *statements: str, **values) -> list[str]:
     return found.findings
 
 
+def committed(body, text_digest, manifest, row) -> bytes:
+    shown = bytes(32) if manifest is None else digest(bytes(manifest))
+    return commitment(digest(bytes(body)), bytes(text_digest), digest(finding_text(*row)), shown)
+
+
 def at(leaf: int) -> str:
-    return f"(SELECT id FROM audit_leaf WHERE leaf_index = {leaf})"
+    return f"(SELECT id::text FROM audit_leaf WHERE leaf_index = {leaf})"
 
 
 def test_an_honest_log_verifies(world):
@@ -79,8 +90,8 @@ def test_a_byte_altered(world, leaf, place):
     assert findings[0].endswith("was altered")
 
 
-@pytest.mark.parametrize("column", ["salt", "leaf"])
-def test_a_salt_or_leaf_altered(world, column):
+@pytest.mark.parametrize("column", ["text_digest", "commitment"])
+def test_a_digest_altered(world, column):
     findings = change(
         world,
         f"UPDATE audit_event SET {column} = set_byte({column}, 3, get_byte({column}, 3) # 1) WHERE id = {at(5)}",
@@ -91,15 +102,18 @@ def test_a_salt_or_leaf_altered(world, column):
 def test_a_byte_altered_and_its_leaf_made_to_fit(world):
     """The thief recomputes the leaf, in the event and in the tree: the signed heads do not agree."""
     with world.sql() as cursor:
-        cursor.execute(f"SELECT id, salt, body, {ROW} FROM audit_event e WHERE id = {at(5)}")
-        event_id, salt, body, *row = cursor.fetchone()
+        cursor.execute(
+            f"SELECT l.sequence, body, text_digest, manifest, {ROW} FROM audit_event e"
+            f" JOIN audit_leaf l ON l.id::text = e.id WHERE e.id = {at(5)}"
+        )
+        sequence, body, text_digest, manifest, *row = cursor.fetchone()
     forged = bytes([*bytes(body)[:-1], bytes(body)[-1] ^ 1])
-    leaf = leaf_hash(commitment(bytes(salt), forged, row_text(*row)))
+    made = committed(forged, text_digest, manifest, row)
     findings = change(
         world,
-        "UPDATE audit_event SET body = %(body)s, leaf = %(leaf)s WHERE id = %(id)s",
-        "UPDATE audit_leaf SET leaf = %(leaf)s WHERE id = %(id)s",
-        body=forged, leaf=leaf, id=event_id,
+        "UPDATE audit_event SET body = %(body)s, commitment = %(made)s WHERE id = %(id)s",
+        "UPDATE audit_leaf SET leaf = %(leaf)s WHERE id::text = %(id)s",
+        body=forged, made=made, leaf=leaf(made, row[0], sequence), id=row[3],
     )  # fmt: skip
     assert findings == ["checkpoint 8: the tree has another root", "checkpoint 14: the tree has another root"]
 
@@ -137,7 +151,7 @@ def test_an_event_deleted_and_the_leaves_closed_up(world):
 def test_the_tail_cut_off(world):
     findings = change(
         world,
-        "DELETE FROM audit_event WHERE id IN (SELECT id FROM audit_leaf WHERE leaf_index >= 11)",
+        "DELETE FROM audit_event WHERE id IN (SELECT id::text FROM audit_leaf WHERE leaf_index >= 11)",
         "DELETE FROM audit_leaf WHERE leaf_index >= 11",
     )
     assert findings == ["checkpoint 14: the log holds 11 events"]
@@ -146,9 +160,9 @@ def test_the_tail_cut_off(world):
 def test_an_event_inserted_behind_a_signed_head(world):
     findings = change(
         world,
-        "INSERT INTO audit_event (compartment, custodian, last_updated, transaction, version_id, type, id, clinical_at, tokens,"
-        " ranges, body, salt, leaf) SELECT compartment, custodian, last_updated, transaction, version_id, type, 'forged',"
-        f" clinical_at, tokens, ranges, body, salt, leaf FROM audit_event WHERE id = {at(5)}",
+        "INSERT INTO audit_event (compartment, custodian, last_updated, transaction, version_id, type, id,"
+        f" {COLUMNS}) SELECT compartment, custodian, last_updated, transaction, version_id, type, 'forged',"
+        f" {COLUMNS} FROM audit_event WHERE id = {at(5)}",
     )
     assert findings == ["1 events were slipped in behind a signed head"]
 
@@ -156,9 +170,9 @@ def test_an_event_inserted_behind_a_signed_head(world):
 def test_an_event_inserted_under_the_id_of_another(world):
     findings = change(
         world,
-        "INSERT INTO audit_event (compartment, custodian, last_updated, transaction, version_id, type, id, clinical_at, tokens,"
-        " ranges, body, salt, leaf) SELECT compartment - 1, custodian, last_updated, transaction, version_id, type, id,"
-        f" clinical_at, tokens, ranges, body, salt, leaf FROM audit_event WHERE id = {at(5)}",
+        "INSERT INTO audit_event (compartment, custodian, last_updated, transaction, version_id, type, id,"
+        f" {COLUMNS}) SELECT compartment - 1, custodian, last_updated, transaction, version_id, type, id,"
+        f" {COLUMNS} FROM audit_event WHERE id = {at(5)}",
     )
     assert findings == ["1 events were slipped in behind a signed head"]
 
@@ -166,10 +180,11 @@ def test_an_event_inserted_under_the_id_of_another(world):
 def test_an_event_inserted_with_a_leaf_at_the_end(world):
     findings = change(
         world,
-        "INSERT INTO audit_leaf (leaf_index, compartment, transaction, id, leaf)"
-        " SELECT 14, compartment, transaction, id, leaf FROM audit_leaf WHERE leaf_index = 3",
+        "INSERT INTO audit_leaf (leaf_index, compartment, transaction, id, sequence, leaf)"
+        " SELECT 14, compartment, transaction, id, 0, leaf FROM audit_leaf WHERE leaf_index = 3",
     )
-    assert findings == ["checkpoint 14: the log holds 15 events"]
+    assert findings[-1] == "checkpoint 14: the log holds 15 events"
+    assert all(each.startswith("leaf 14: ") for each in findings[:-1])
 
 
 def test_two_events_in_each_others_order(world):
@@ -190,7 +205,7 @@ def test_an_event_moved_in_time(world):
 
 
 def test_the_bodies_of_two_patients_events_swapped(world):
-    columns = ("body", "salt", "leaf")
+    columns = ("body", "text_digest", "commitment", "mac")
     sets = ", ".join(f"{name} = other.{name}" for name in columns)
     findings = change(
         world,
@@ -220,20 +235,25 @@ def test_a_tree_signed_anew_with_another_key(world):
             f"UPDATE audit_event SET body = set_byte(body, 30, get_byte(body, 30) # 1) WHERE id = {at(5)}"
         )
         cursor.execute(
-            f"SELECT l.leaf_index, e.id, e.salt, e.body, {ROW} FROM audit_leaf l JOIN audit_event e USING (id) ORDER BY 1"
+            f"SELECT l.leaf_index, l.sequence, body, text_digest, manifest, {ROW} FROM audit_leaf l"
+            " JOIN audit_event e ON e.id = l.id::text ORDER BY 1"
         )
         rows = cursor.fetchall()
         frontier, heads = Frontier(), {}
-        for index, event_id, salt, body, *row in rows:
-            leaf = leaf_hash(commitment(bytes(salt), bytes(body), row_text(*row)))
-            cursor.execute("UPDATE audit_event SET leaf = %s WHERE id = %s", (leaf, event_id))
-            cursor.execute("UPDATE audit_leaf SET leaf = %s WHERE id = %s", (leaf, event_id))
-            frontier.append(leaf)
+        for index, sequence, body, text_digest, manifest, *row in rows:
+            made = committed(body, text_digest, manifest, row)
+            forged = leaf(made, row[0], sequence)
+            cursor.execute("UPDATE audit_event SET commitment = %s WHERE id = %s", (made, row[3]))
+            cursor.execute("UPDATE audit_leaf SET leaf = %s WHERE id::text = %s", (forged, row[3]))
+            frontier.append(forged)
             heads[index + 1] = frontier.root()
         thief = Ed25519PrivateKey.generate()
         for size in (2, 8, 14):
-            checkpoint = Checkpoint(settings().audit_origin, size, heads[size])
-            note = sign(checkpoint, thief.public_key().public_bytes_raw(), thief.sign)
+            cursor.execute("SELECT note FROM audit_checkpoint WHERE size = %s", (size,))
+            honest = read(cursor.fetchone()[0], [world.database_store.crypto.checkpoint_key])
+            checkpoint = Checkpoint(settings().audit_origin, size, heads[size], honest.signed_at)
+            signature = thief.sign(checkpoint.body().encode())
+            note = signed_note(checkpoint, [(thief.public_key().public_bytes_raw(), signature)])
             cursor.execute("UPDATE audit_checkpoint SET note = %s WHERE size = %s", (note, size))
     assert verify(world).findings == [
         f"checkpoint {size}: a checkpoint was signed by another key" for size in (2, 8, 14)
@@ -274,6 +294,76 @@ def test_the_newest_head_taken_away(world):
     assert findings[0] == "checkpoint 8: the log holds 14 events"
 
 
+def test_an_event_written_by_whoever_holds_the_database_alone(world):
+    """It comes in time for its place: it gets none, since the hub did not write it."""
+    with world.sql() as cursor:
+        cursor.execute(
+            "INSERT INTO audit_event (compartment, custodian, last_updated, version_id, type, id,"
+            f" {COLUMNS}) SELECT compartment, custodian, last_updated, version_id, type,"
+            f" gen_random_uuid()::text, {COLUMNS} FROM audit_event WHERE id = {at(13)}"
+        )
+    world.hospital.get("Patient/posta-p1")
+    with pytest.raises(AssertionError):
+        seal_all(world)
+    found = verify(world)
+    assert found.events == 15
+    assert found.findings == ["1 events were slipped in behind a signed head"]
+
+
+def test_a_leaf_given_another_number_among_its_record_s(world):
+    findings = change(
+        world,
+        "UPDATE audit_leaf SET sequence = sequence + 100 WHERE leaf_index = 4",
+    )
+    assert [each.partition(" ")[0] for each in findings] == ["leaf", "leaf"]
+    assert findings[0].endswith("was altered")
+    assert findings[1].endswith("is not the next of its record")
+
+
+def test_an_event_dated_back(world):
+    """The thief has the keys too, and writes an event of last week into today's place."""
+    with world.database_store.transaction() as transaction:
+        transaction.now -= 7 * 86_400_000_000
+        append_and_commit(transaction, Request("operation", operation="x"), None, (), "")
+    seal_all(world)
+    findings = verify(world).findings
+    assert len(findings) == 1
+    assert findings[0].startswith("leaf 14: event ")
+    assert findings[0].endswith("is dated outside of its place in the log")
+
+
+@pytest.mark.parametrize(
+    "change_of_node",
+    [
+        "UPDATE audit_node SET hash = set_byte(hash, 3, get_byte(hash, 3) # 1)",
+        "INSERT INTO audit_node SELECT 16, 0, hash FROM audit_node",
+    ],
+)
+def test_a_kept_subtree_altered_or_invented(world, change_of_node):
+    for number in range(250):
+        world.post.get(f"Patient/posta-p{1 + number % 2}")
+    seal_all(world)
+    with world.sql() as cursor:
+        cursor.execute("SELECT height, index FROM audit_node")
+        assert cursor.fetchall() == [(8, 0)]
+    assert verify(world).findings == []
+    findings = change(world, change_of_node)
+    assert len(findings) == 1
+    assert findings[0].startswith("subtree 0 of height ")
+
+
+def test_the_list_of_what_was_shown_altered_or_taken_away(world):
+    world.post.get("Observation?patient=posta-p1")
+    seal_all(world)
+    assert verify(world).findings == []
+    for sets in ("manifest = set_byte(manifest, 20, get_byte(manifest, 20) # 1)", "manifest = NULL"):
+        findings = change(
+            world, f"UPDATE audit_event SET {sets} WHERE id = {at(14)} AND manifest IS NOT NULL"
+        )
+        assert len(findings) == 1, sets
+        assert findings[0].startswith("leaf 14: ")
+
+
 def test_sealing_after_the_attack_does_not_heal_it(world):
     change(world, f"DELETE FROM audit_event WHERE id = {at(6)}")
     world.hospital.get("Patient/posta-p1")
@@ -307,7 +397,7 @@ def test_an_event_hidden_by_emptying_its_index(world):
 def test_yesterdays_backup_restored(world):
     assert change(
         world,
-        "DELETE FROM audit_event WHERE id IN (SELECT id FROM audit_leaf WHERE leaf_index >= 8)",
+        "DELETE FROM audit_event WHERE id IN (SELECT id::text FROM audit_leaf WHERE leaf_index >= 8)",
         "DELETE FROM audit_leaf WHERE leaf_index >= 8",
         "DELETE FROM audit_checkpoint WHERE size > 8",
     )

@@ -364,7 +364,7 @@ def seal_all(world) -> None:
                 world.spine.seal_audit_log()
                 cursor.execute(
                     "SELECT count(*) FROM audit_event e WHERE NOT EXISTS"
-                    " (SELECT 1 FROM audit_leaf l WHERE l.id = e.id AND l.compartment = e.compartment)"
+                    " (SELECT 1 FROM audit_leaf l WHERE l.id::text = e.id AND l.compartment = e.compartment)"
                 )
                 assert cursor.fetchone()[0] == 0
                 return

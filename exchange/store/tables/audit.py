@@ -6,21 +6,48 @@ Leaves:  the columns and the metadata that all tables share to columns.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, LargeBinary, PrimaryKeyConstraint, Table, Text, text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    LargeBinary,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
 
-from exchange.store.tables.columns import DISTRIBUTED, REFERENCE, index_columns, metadata, version_columns
+from exchange.store.tables.columns import (
+    DISTRIBUTED,
+    REFERENCE,
+    by_instant,
+    index_columns,
+    metadata,
+    version_columns,
+)
 
 audit_event = Table(
     "audit_event",
     metadata,
     *version_columns(),
     *index_columns(),
+    Column("agent", BigInteger, nullable=False, comment="keyed hash of who asked: the user, else the client"),
     Column("body", LargeBinary, nullable=False),
-    Column("salt", LargeBinary, nullable=False),
-    Column("leaf", LargeBinary, nullable=False, comment="SHA-256(0x00 || SHA-256(salt || body))"),
+    Column("manifest", LargeBinary, comment="what exactly was shown, sealed; null: the event names it"),
+    Column("text_digest", LargeBinary, nullable=False, comment="SHA-256 of the open event"),
+    Column(
+        "commitment", LargeBinary, nullable=False, comment="of sealed and open event, finding and manifest"
+    ),
+    Column("mac", LargeBinary, nullable=False, comment="by the hub: nobody else can add an event"),
+    Column("finding", LargeBinary, comment="of an erased record: the digest of what found the event"),
     PrimaryKeyConstraint("id", "type", "compartment"),
     Index("audit_event_slice_idx", "compartment", "type", text("clinical_at DESC")),
+    Index("audit_event_agent_idx", "agent", text("clinical_at DESC")),
+    Index("audit_event_custodian_idx", "custodian", text("clinical_at DESC")),
     Index("audit_event_transaction_idx", "transaction"),
+    by_instant("audit_event"),
     info=DISTRIBUTED,
     comment="BALP audit events, sealed; append-only",
 )
@@ -31,12 +58,36 @@ audit_leaf = Table(
     Column("leaf_index", BigInteger, nullable=False, autoincrement=False),
     Column("compartment", BigInteger, nullable=False),
     Column("transaction", BigInteger, nullable=False),
-    Column("id", Text, nullable=False),
+    Column("id", Uuid, nullable=False),
+    Column(
+        "sequence",
+        BigInteger,
+        nullable=False,
+        comment="among the record's events, from 1; 0: about no patient",
+    ),
     Column("leaf", LargeBinary, nullable=False),
     PrimaryKeyConstraint("leaf_index"),
     Index("audit_leaf_id_idx", "id"),
+    Index(
+        "audit_leaf_sequence_idx",
+        "compartment",
+        "sequence",
+        unique=True,
+        postgresql_where=text("sequence > 0"),
+    ),
     info=REFERENCE,
     comment="the Merkle tree's leaves in commit order; append-only",
+)
+
+audit_node = Table(
+    "audit_node",
+    metadata,
+    Column("height", SmallInteger, nullable=False, autoincrement=False),
+    Column("index", BigInteger, nullable=False, autoincrement=False),
+    Column("hash", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("height", "index"),
+    info=REFERENCE,
+    comment="roots of full subtrees of 2^8, 2^16, 2^24 ... leaves: proofs read few rows; append-only",
 )
 
 audit_checkpoint = Table(
