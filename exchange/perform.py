@@ -205,7 +205,15 @@ class Spine:
                 answer.entries[number] = found
                 answer.touched += found.touched
             # 6. Audit and commit, in one round trip.
-            append_and_commit(transaction, request, requester, answer.touched, answer.noted or permit.reason)
+            linkage = [change for each in answer.written for change in each.linkage]
+            append_and_commit(
+                transaction,
+                request,
+                requester,
+                answer.touched,
+                answer.noted or permit.reason,
+                linkage=linkage,
+            )
         # 7. What is left of the body comes later: no connection waits for a slow client.
         if answer.pieces is not None:
             answer.stream = self._streamed(answer.body, answer.pieces, request, requester, act.need)

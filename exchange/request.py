@@ -85,6 +85,19 @@ class Touched:
 
 
 @dataclass(frozen=True, slots=True)
+class Linkage:
+    """What writing a Patient changed between two records: they are of one person, no more, or a person has to judge.
+
+    Spec: IHE ITI PIXm (patient cross-reference).
+    """
+
+    kind: Literal["link", "unlink", "review"]
+    compartment: int
+    other: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Written:
     """A resource version that an act stored; `resource` is None when it was deleted."""
 
@@ -92,6 +105,7 @@ class Written:
     resource_id: str
     compartment: int
     resource: dict[str, Any] | None
+    linkage: tuple[Linkage, ...] = ()
 
 
 @dataclass(slots=True)

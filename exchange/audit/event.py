@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from exchange.audit.leaf import BLINDING_BYTES, digest
 from exchange.problems import Denied, Problem
-from exchange.request import Request, Touched
+from exchange.request import Linkage, Request, Touched
 from exchange.requester import Requester, User
 
 _EVENT_TYPE: Final = "http://terminology.hl7.org/CodeSystem/audit-event-type"
@@ -41,6 +41,13 @@ _OVERRIDES: Final = {
     "open-emergency": {"system": _DICOM, "code": "110127", "display": "Emergency Override Started"},
     "close-emergency": {"system": _DICOM, "code": "110138", "display": "Emergency Override Stopped"},
 }
+_HUB: Final = "Chasqui regional hub"
+_SOURCE: Final = {
+    "site": "chasqui",
+    "observer": {"display": _HUB},
+    "type": [{"system": "http://terminology.hl7.org/CodeSystem/security-source-type", "code": "4"}],
+}
+EVENT_KINDS: Final = "urn:chasqui:audit-event"
 BLINDING: Final = "urn:chasqui:blinding"
 MANIFEST_DIGEST: Final = "urn:chasqui:manifest-sha256"
 SUCCESS: Final = "0"
@@ -77,15 +84,31 @@ def fixed_part(
         "outcome": _outcome(problem),
         "outcomeDesc": _described(reason, problem),
         "agent": _agents(requester),
-        "source": {
-            "site": "chasqui",
-            "observer": {"display": "Chasqui regional hub"},
-            "type": [{"system": "http://terminology.hl7.org/CodeSystem/security-source-type", "code": "4"}],
-        },
+        "source": _SOURCE,
     }
     if requester is not None:
         event["purposeOfEvent"] = [_coding(_ACT_REASON, requester.purpose_of_use)]
     return event
+
+
+def linkage_part(change: Linkage) -> dict[str, Any]:
+    """What an event says of records that were linked, unlinked or noted for a person's judgement, by the hub itself."""
+    return {
+        "resourceType": "AuditEvent",
+        "type": {"system": _DICOM, "code": "110110", "display": "Patient Record"},
+        "subtype": [{"system": EVENT_KINDS, "code": change.kind}],
+        "action": "U",
+        "outcome": SUCCESS,
+        "outcomeDesc": change.reason,
+        "agent": [
+            {
+                "type": {"coding": [{"system": _DICOM, "code": "110150", "display": "Application"}]},
+                "who": {"display": _HUB},
+                "requestor": True,
+            }
+        ],
+        "source": _SOURCE,
+    }
 
 
 def varying_part(
@@ -131,7 +154,7 @@ def _described(reason: str, problem: Problem | None) -> str:
 def _agents(requester: Requester | None) -> list[dict[str, Any]]:
     server = {
         "type": {"coding": [{"system": _DICOM, "code": "110152", "display": "Destination Role ID"}]},
-        "who": {"display": "Chasqui regional hub"},
+        "who": {"display": _HUB},
         "requestor": False,
     }
     if requester is None:

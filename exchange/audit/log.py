@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any, Final
 
-from exchange.audit.event import blinded, fixed_part, varying_part
+from exchange.audit.event import blinded, fixed_part, linkage_part, varying_part
 from exchange.audit.event_index import event_index
 from exchange.audit.leaf import NO_MANIFEST, commitment, digest, finding_text
 from exchange.audit.manifest import MANIFEST_VERSION, manifest_text
@@ -20,11 +20,12 @@ from exchange.crypto.envelope import associated_data, seal
 from exchange.fhir.definitions import type_code
 from exchange.fhir.resource import dump
 from exchange.problems import Problem
-from exchange.request import Request, Touched
+from exchange.request import Linkage, Request, Touched
 from exchange.requester import Requester
 from exchange.store.data_keys import key_place
 from exchange.store.session import Transaction
 
+_BY_ITSELF: Final = Request("operation", operation="link")
 AUDIT_TYPE: Final = type_code("AuditEvent")
 
 _COLUMNS: Final = (
@@ -43,8 +44,13 @@ def append_and_commit(
     touched: Sequence[Touched],
     reason: str,
     problem: Problem | None = None,
+    *,
+    linkage: Sequence[Linkage] = (),
 ) -> None:
-    """Write the events of an act - one for each patient's record it touched, else one - and commit both."""
+    """Write the events of an act - one for each patient's record it touched, else one - and commit both.
+
+    What it changed between records is an event of the hub's own in the log of each of both.
+    """
     records = _by_record(touched)
     patient_ids = transaction.store.patient_ids.of(transaction, sorted(records)) if records else {}
     about: list[tuple[Touched | None, str]] = [
@@ -52,6 +58,7 @@ def append_and_commit(
     ] or [(None, "")]
     fixed = fixed_part(request, requester, reason, problem, is_about_patient=bool(about[0][1]))
     rows = [_row(transaction, request, requester, each, patient_id, fixed) for each, patient_id in about]
+    rows += _linkage_rows(transaction, linkage) if linkage else []
     if len(rows) == 1:
         transaction.finish_prepared(_ONE, dict(zip(_COLUMNS, rows[0], strict=True)))
     else:
@@ -73,6 +80,27 @@ def agent_key(transaction: Transaction, requester: Requester | None) -> int:
         else f"user|{requester.organization_id}|{requester.user.id}"
     )
     return transaction.crypto.blind_index.value(f"agent|{named}")
+
+
+def _linkage_rows(transaction: Transaction, linkage: Sequence[Linkage]) -> list[list[Any]]:
+    """An event for each record of each pair. Which the other one is stands in the manifest alone: it may be hidden."""
+    pairs = [
+        (change, own, other)
+        for change in linkage
+        for own, other in ((change.compartment, change.other), (change.other, change.compartment))
+    ]
+    ids = transaction.store.patient_ids.of(transaction, sorted({own for _, own, _ in pairs}))
+    return [
+        _row(
+            transaction,
+            _BY_ITSELF,
+            None,
+            Touched(own, (f"Patient/{ids[own]}", f"Patient/{ids[other]}")),
+            ids[own],
+            linkage_part(change),
+        )
+        for change, own, other in pairs
+    ]
 
 
 def _by_record(touched: Sequence[Touched]) -> dict[int, Touched]:

@@ -15,6 +15,7 @@ from typing import Any, Final
 from exchange.fhir.definitions import type_code
 from exchange.identity.demographics import Demographics, demographics
 from exchange.identity.linkage import RULE, judge
+from exchange.request import Linkage
 from exchange.store.session import Transaction
 from exchange.store.versions import COLUMNS, opened
 
@@ -53,6 +54,8 @@ FROM patient_record p WHERE p.compartment = %s"""
 
 MERGE: Final = "UPDATE patient_record SET person = %(person)s WHERE person = ANY(%(others)s::bigint[])"
 
+LINKED: Final = "SELECT other FROM record_link WHERE compartment = %s"
+
 REVIEW: Final = """
 INSERT INTO linkage_review (compartment, candidate, reason, noted_at)
 VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING"""
@@ -66,8 +69,10 @@ def owners(transaction: Transaction, compartments: Iterable[int]) -> dict[int, i
     return dict(transaction.rows(OWNERS, (asked,))) if asked else {}
 
 
-def register(transaction: Transaction, compartment: int, custodian: int, patient: dict[str, Any]) -> None:
-    """Enter a new or changed Patient, link it where the evidence is certain, note pairs for review.
+def register(
+    transaction: Transaction, compartment: int, custodian: int, patient: dict[str, Any]
+) -> tuple[Linkage, ...]:
+    """Enter a new or changed Patient, link it where the evidence is certain, note pairs for review; what that changed.
 
     Needs no Permit: candidates' demographics are compared in memory and never leave this function.
     """
@@ -76,6 +81,7 @@ def register(transaction: Transaction, compartment: int, custodian: int, patient
     hashes = sorted(value(f"identity|{kind}|{number}") for kind, number in described.documents)
     persons: list[int] = []
     linked: list[int] = []
+    changes: list[Linkage] = []
     if hashes:
         rows = transaction.rows(
             CANDIDATES,
@@ -86,7 +92,7 @@ def register(transaction: Transaction, compartment: int, custodian: int, patient
                 "limit": MOST_CANDIDATES,
             },
         )
-        persons, linked = _judge_all(transaction, compartment, described, rows)
+        persons, linked, changes = _judge_all(transaction, compartment, described, rows)
     current = transaction.rows(CURRENT, (compartment,))
     person, linked_by = _person(compartment, current, persons)
     others = sorted(set(persons) - {person})
@@ -104,14 +110,19 @@ def register(transaction: Transaction, compartment: int, custodian: int, patient
         },
     )
     if linked or current:
+        before = {row[0] for row in transaction.rows(LINKED, (compartment,))}
         transaction.run(LINK, {"compartment": compartment, "linked": linked})
+        changes += [Linkage("link", compartment, each, RULE) for each in linked if each not in before]
+        gone = "the records do not agree any more"
+        changes += [Linkage("unlink", compartment, each, gone) for each in sorted(before.difference(linked))]
+    return tuple(changes)
 
 
 def _judge_all(
     transaction: Transaction, compartment: int, described: Demographics, rows: list[tuple[Any, ...]]
-) -> tuple[list[int], list[int]]:
+) -> tuple[list[int], list[int], list[Linkage]]:
     """The persons that the record is certainly of, and their records that agree; possible ones are noted for review."""
-    persons, linked = [], []
+    persons, linked, noted = [], [], []
     versions = opened(transaction, [row[:-1] for row in rows])
     for version, row in zip(versions, rows, strict=True):
         verdict, reason = judge(described, demographics(version.parsed()))
@@ -120,8 +131,9 @@ def _judge_all(
             linked.append(version.compartment)
         elif verdict == "possible":
             pair = sorted((compartment, version.compartment))
-            transaction.run(REVIEW, (*pair, reason, transaction.now))
-    return persons, sorted(set(linked))
+            if transaction.run(REVIEW, (*pair, reason, transaction.now)):
+                noted.append(Linkage("review", compartment, version.compartment, reason))
+    return persons, sorted(set(linked)), noted
 
 
 def _person(compartment: int, current: list[tuple[Any, ...]], persons: list[int]) -> tuple[int, str]:

@@ -27,7 +27,7 @@ from exchange.policy.adopted import policy
 from exchange.policy.facets import facets, joined
 from exchange.policy.labelling import Row, labels
 from exchange.problems import Conflict, Invalid, Malformed
-from exchange.request import Touched, Written
+from exchange.request import Linkage, Touched, Written
 from exchange.requester import Requester
 from exchange.search.index import index
 from exchange.search.reference import local
@@ -126,7 +126,8 @@ def store(transaction: Transaction, requester: Requester, admitted: Sequence[Adm
     """Stamp, index and write what has been placed; enter Patients into the cross-reference."""
     # Stamped after every wait for a lock: the versions of one resource bear rising instants.
     transaction.now = time.time_ns() // 1000
-    writes, superseded, written = [], [], []
+    writes, superseded = [], []
+    written: list[Written] = []
     blind = transaction.crypto.blind_index
     changed = [each for each in admitted if not each.is_unchanged]
     found = facets_of(transaction, requester, changed)
@@ -147,11 +148,14 @@ def store(transaction: Transaction, requester: Requester, admitted: Sequence[Adm
                       transaction.now, each.text,
                       replace(index(each.resource, each.own_patients, blind), facets=shared), each.members)
             )  # fmt: skip
-        written.append(Written(each.resource_type, each.resource_id, each.compartment, each.resource))
     write(transaction, writes, superseded)
-    for each in admitted:
-        if each.resource_type == "Patient" and each.resource is not None and not each.is_unchanged:
-            register(transaction, each.compartment, requester.custodian, each.resource)
+    for each in changed:
+        linkage: tuple[Linkage, ...] = ()
+        if each.resource_type == "Patient" and each.resource is not None:
+            linkage = register(transaction, each.compartment, requester.custodian, each.resource)
+        written.append(
+            Written(each.resource_type, each.resource_id, each.compartment, each.resource, linkage)
+        )
     return written
 
 

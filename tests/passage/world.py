@@ -32,7 +32,7 @@ from tests.sample.requester import EVERY_SCOPE, HOSPITAL, INSTITUTE, POST, a_req
 PREFIXES = {POST: "posta-", HOSPITAL: "hospital-", INSTITUTE: "instituto-"}
 EMPTIED = (
     "resource", "resource_history", "audit_event", "token_entry", "patient_record", "identity_key", "linkage_review",
-    "consent_rule", "client", "assertion", "revoked_token", "searched_value", "audit_leaf", "audit_checkpoint",
+    "consent_rule", "client", "assertion", "revoked_token", "searched_value", "audit_leaf", "audit_checkpoint", "audit_node",
     "shared_record", "custom_parameter", "canonical_resource", "consent_dependency", "emergency_case", "record_link",
     "sensitivity_determination",
 )  # fmt: skip
