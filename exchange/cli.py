@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from exchange import __version__
-from exchange.commands import accounts, audit, clients, demo, keys, policy, running, terminology
+from exchange.commands import accounts, audit, clients, demo, keys, policy, running, terminology, witness
 from exchange.commands.opened import out
 from exchange.problems import Problem
 
@@ -34,6 +34,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(terminology.app, name="terminology")
 app.add_typer(terminology.packages, name="package")
 app.add_typer(policy.app, name="policy")
+app.add_typer(witness.app, name="witness")
 CANNOT_WORK: Final = 3
 
 
