@@ -40,9 +40,18 @@ def finding_text(
 ) -> bytes:
     """What finds an event in the database; arrays as PostgreSQL writes them.
 
-    Whoever changes one of these hides the event from a search, and shows it here.
+    Whoever changes one of these hides the event from a search, and shows it here. Id and instant stand open, so that
+    somebody to whom the rest is a digest can check them.
     """
-    return f"{compartment}|{custodian}|{last_updated}|{event_id}|{clinical_at}|{agent}|{tokens}|{ranges}".encode()
+    rest = found_by_digest(compartment, custodian, clinical_at, agent, tokens, ranges)
+    return f"{event_id}|{last_updated}|{rest.hex()}".encode()
+
+
+def found_by_digest(
+    compartment: int, custodian: int, clinical_at: int, agent: int, tokens: str, ranges: str
+) -> bytes:
+    """The digest of what finds an event beside its id and its instant."""
+    return digest(f"{compartment}|{custodian}|{clinical_at}|{agent}|{tokens}|{ranges}".encode())
 
 
 def commitment(sealed: bytes, text: bytes, finding: bytes, manifest: bytes = NO_MANIFEST) -> bytes:
