@@ -6,12 +6,10 @@ Leaves:  starting and stopping processes to cli.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from exchange.crypto.root_key import make_demo_root_key, read_root_key
+from exchange.crypto.roots.choice import open_root
 from exchange.embedded import EmbeddedPostgres
 from exchange.perform import Spine
-from exchange.problems import SealBroken
 from exchange.settings import Settings
 from exchange.store.hub import open_store, prepare_keys
 from exchange.store.migrate import migrate
@@ -42,25 +40,10 @@ def prepare(settings: Settings) -> bool:
         embedded(settings).start()
     url = database_url(settings)
     migrate(url)
-    if settings.mode == "demo":
-        make_demo_root_key(root_key_file(settings))
-    return prepare_keys(url, settings, _root(settings))
+    return prepare_keys(url, settings, open_root(settings))
 
 
 def open_hub(settings: Settings) -> Hub:
-    """Open a prepared hub. Raises: SealBroken - no keys, or the wrong root key; Unavailable."""
-    store = open_store(database_url(settings), settings, _root(settings))
+    """Open a prepared hub. Raises: SealBroken - no keys, or the wrong root; Unavailable - database or root is away."""
+    store = open_store(database_url(settings), settings, open_root(settings))
     return Hub(store, Spine(store))
-
-
-def root_key_file(settings: Settings) -> Path:
-    """Where the root key lies. Raises: SealBroken - production has no default for a secret."""
-    if settings.root_key_file is not None:
-        return settings.root_key_file
-    if settings.mode == "demo":
-        return settings.data_folder / "root.key"
-    raise SealBroken("EXCHANGE_ROOT_KEY_FILE is not set, and a production hub has no default for a secret")
-
-
-def _root(settings: Settings) -> bytes:
-    return read_root_key(root_key_file(settings), is_demo=settings.mode == "demo")

@@ -27,9 +27,42 @@ class Settings(BaseSettings):
     database_url: str | None = Field(
         None, description="PostgreSQL 15 or newer. Empty: the embedded PostgreSQL in the data folder."
     )
+    root_provider: Literal["file", "pkcs11", "transit"] = Field(
+        "file",
+        description="Who keeps the root of the hub's keys (docs/keys.md). `file` is for demonstrations: a production hub "
+        "refuses it.",
+    )
     root_key_file: Path | None = Field(
         None,
-        description="32 random bytes as hex, readable by their owner only. No default outside demo mode.",
+        description="`file`: the root key, readable by its owner only. Empty: in the data folder, made there.",
+    )
+    root_key_name: str = Field(
+        "chasqui-root",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$",
+        description="`pkcs11`, `transit`: what the root key is called there.",
+    )
+    pkcs11_module: Path | None = Field(
+        None, description="`pkcs11`: the library of the token's maker, such as libsofthsm2.so."
+    )
+    pkcs11_token: str | None = Field(None, description="`pkcs11`: the label of the token.")
+    pkcs11_pin_file: Path | None = Field(
+        None, description="`pkcs11`: the file that holds the user PIN, readable by its owner only."
+    )
+    transit_url: str | None = Field(
+        None, description="`transit`: https address of the Vault or OpenBao server, such as https://vault:8200."
+    )
+    transit_mount: str = Field(
+        "transit",
+        pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$",
+        description="`transit`: where the secrets engine is mounted.",
+    )
+    transit_token_file: Path | None = Field(
+        None,
+        description="`transit`: the file that holds the hub's token, readable by its owner only; read at each use.",
+    )
+    transit_namespace: str | None = Field(None, description="`transit`: the namespace, where there are any.")
+    transit_ca_file: Path | None = Field(
+        None, description="`transit`: certificates of who may vouch for the server. Empty: the system's."
     )
 
     host: str = Field("127.0.0.1", description="Address that the hub listens on.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 
 import pytest
 from hypothesis import HealthCheck
@@ -19,6 +18,7 @@ from exchange.perform import Spine  # noqa: E402
 from exchange.settings import Settings, settings  # noqa: E402
 from exchange.store.hub import open_store, prepare_keys  # noqa: E402
 from tests.sample.database import a_server  # noqa: E402
+from tests.sample.root import RootInMemory  # noqa: E402
 
 hypothesis_settings.register_profile(
     "chasqui", deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -47,9 +47,9 @@ def hub_settings() -> Settings:
 
 
 @pytest.fixture
-def root_key() -> bytes:
-    """A root key of this test's own."""
-    return secrets.token_bytes(32)
+def root_key() -> RootInMemory:
+    """A root of this test's own."""
+    return RootInMemory()
 
 
 @pytest.fixture

@@ -52,9 +52,9 @@ def signing_key(transaction: Transaction, purpose: str) -> SigningKey:
     if not rows:
         made = generate_private_key(_EXPONENT, _BITS)
         text = made.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-        transaction.run(INSERT, (purpose, transaction.crypto.seal_page(text, _bound(purpose))))
+        transaction.run(INSERT, (purpose, transaction.crypto.seal_secret(text, _bound(purpose))))
         rows = transaction.rows(FIND, (purpose,))
-    opened = load_der_private_key(transaction.crypto.open_page(bytes(rows[0][0]), _bound(purpose)), None)
+    opened = load_der_private_key(transaction.crypto.open_secret(bytes(rows[0][0]), _bound(purpose)), None)
     if not isinstance(opened, RSAPrivateKey):
         raise SealBroken("a signing key is of another kind")
     return SigningKey(opened)

@@ -111,13 +111,21 @@ def wrap_data_key(keyring: Keyring, compartment: int, data_key: bytes) -> tuple[
 
 def unwrap_data_key(keyring: Keyring, compartment: int, version: int, wrapped: bytes) -> AESGCM:
     """The cipher of one compartment. Raises: SealBroken - another hub or compartment made this wrap."""
+    return AESGCM(_unwrapped(keyring, compartment, version, wrapped))
+
+
+def rewrap_data_key(keyring: Keyring, compartment: int, version: int, wrapped: bytes) -> tuple[int, bytes]:
+    """The same data key under the newest version: what it sealed stays as it is. Raises: SealBroken."""
+    return wrap_data_key(keyring, compartment, _unwrapped(keyring, compartment, version, wrapped))
+
+
+def _unwrapped(keyring: Keyring, compartment: int, version: int, wrapped: bytes) -> bytes:
     try:
-        opened = AESGCM(keyring.key("record", version)).decrypt(
+        return AESGCM(keyring.key("record", version)).decrypt(
             wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], struct.pack(">q", compartment)
         )
-    except InvalidTag:
+    except (InvalidTag, ValueError):
         raise SealBroken("a data key does not unwrap") from None
-    return AESGCM(opened)
 
 
 def new_data_key() -> bytes:

@@ -1,9 +1,9 @@
-"""The key tree: a root key opens the hub's keys, the hub's keys open everything else.
+"""The key tree: the root opens the hub's keys, the hub's keys open everything else.
 
-Spec:    NIST SP 800-57 part 1; RFC 5869 (HKDF); docs/decisions/0008-sealed-by-default.md.
-Leaves:  per-patient data keys to envelope; rotation and other providers of the root to `exchange keys`.
+Spec:    NIST SP 800-57 part 1; RFC 5869 (HKDF); docs/decisions/0024-key-tree.md.
+Leaves:  the root to roots; data keys to envelope; where wrapped keys lie, and their rotation, to store.
 
-    root (file, demo only) ─► hub keys, one row each, wrapped:
+    root (outside of the hub) ─► hub keys, one row a version, wrapped:
         record  wraps the data keys of patients                  index   keys the hashes of search values
         token   signs access tokens and seals page tokens        audit   signs checkpoints, authenticates events
         backup  wraps the keys of backups                        place   names compartments; never rotated
@@ -14,40 +14,59 @@ leaves commit to it. A new key would be a new number for every record, and would
 
 from __future__ import annotations
 
-import os
+import hmac
+import logging
+import math
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from hashlib import blake2b
 from typing import Final
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from exchange.problems import SealBroken
+from exchange.crypto.hub_key import ACTIVE, DESTROYED, PURPOSES, HubKey
+from exchange.crypto.roots.provider import Root
+from exchange.problems import SealBroken, Unavailable
 
+LOG: Final = logging.getLogger("exchange.crypto")
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
-PURPOSES: Final = ("record", "index", "place", "token", "audit", "backup")
-DEMO_MARK: Final = "# DEMO KEY: for synthetic data only. A production hub refuses this file.\n"
+FINGERPRINT_BYTES: Final = 8
+TOLD_SECONDS: Final = 1.0
+"""How often callers can make this process look for versions that it does not know."""
+SETTLED_SECONDS: Final = 2.0
+"""How long a version is known here before it signs what other processes read: by then they know it too."""
+AWAY_SECONDS: Final = 10.0
+"""How long a root that did not answer is left alone."""
 
-
-@dataclass(frozen=True, slots=True)
-class HubKey:
-    """One wrapped hub key as it lies in the table `hub_key`."""
-
-    purpose: str
-    version: int
-    wrapped: bytes
+__all__ = ["KEY_BYTES", "NONCE_BYTES", "PURPOSES", "HubKey", "Keyring", "make_hub_key", "rewrap_hub_key"]
 
 
 class Keyring:
-    """The opened hub keys of one process. Never logged, never pickled, never sent."""
+    """The opened hub keys of one process. Never logged, never pickled, never sent.
 
-    def __init__(self, keys: Mapping[tuple[str, int], bytes]) -> None:
-        self._keys = dict(keys)
+    It learns of new versions while the process serves: whoever looks at the table tells it by `learn`, and a version that
+    it does not know makes it look itself. What is open stays open while the root is away.
+    """
+
+    def __init__(self, root: Root, rows: Iterable[HubKey]) -> None:
+        self.root = root
+        self.reread: Callable[[], Iterable[HubKey]] = lambda: ()
+        """Reads the table; the store sets it."""
+        self.generation = 0
+        """Counts what was learned: who keeps something made of a key compares it."""
+        self._keys: dict[tuple[str, int], bytes] = {}
+        self._rows: tuple[HubKey, ...] = ()
+        self._known_at: dict[tuple[str, int], float] = {}
+        self._derived: dict[tuple[str, int, bytes], bytes] = {}
+        self._looked_at = self._away_at = -math.inf
+        self._lock = threading.Lock()
+        self._open(tuple(rows))
 
     def __repr__(self) -> str:
         return f"Keyring({len(self._keys)} keys)"
@@ -55,86 +74,160 @@ class Keyring:
     def __reduce__(self) -> str:
         raise TypeError("a keyring is never serialised")
 
+    @property
+    def rows(self) -> tuple[HubKey, ...]:
+        """The rows of the table as they were last read."""
+        return self._rows
+
     def version(self, purpose: str) -> int:
-        """The newest version of a purpose's key."""
-        return max(version for name, version in self._keys if name == purpose)
+        """The version that makes what is new: the newest active one. Raises: SealBroken - there is none."""
+        active = self.active(purpose)
+        if not active:
+            raise SealBroken(f"the hub has no key for '{purpose}'")
+        return active[0]
+
+    def settled_version(self, purpose: str) -> int:
+        """The newest active version that every process knows by now: for what is made here and read elsewhere."""
+        active = self.active(purpose)
+        heard = time.monotonic() - SETTLED_SECONDS
+        settled = [each for each in active if self._known_at[purpose, each] <= heard]
+        return settled[0] if settled else (active[-1] if active else self.version(purpose))
+
+    def active(self, purpose: str) -> list[int]:
+        """The active versions that are open here, the newest first."""
+        found = [row.version for row in self._rows
+                 if row.purpose == purpose and row.state == ACTIVE and (purpose, row.version) in self._keys]  # fmt: skip
+        return sorted(found, reverse=True)
+
+    def versions(self, purpose: str) -> list[int]:
+        """All versions that are open here, active or retired, the newest first."""
+        return sorted((version for name, version in self._keys if name == purpose), reverse=True)
 
     def key(self, purpose: str, version: int | None = None) -> bytes:
-        """The key itself. Units: 32 bytes. Raises: SealBroken - no such version."""
+        """The key itself; a version that is not known here is looked for.
+
+        Units:  32 bytes.
+        Raises: SealBroken - no such version, or a destroyed one; Unavailable - the root is away.
+        """
+        place = purpose, self.version(purpose) if version is None else version
+        found = self._keys.get(place)
+        if found is None:
+            self.look()
+            found = self._keys.get(place)
+        if found is None:
+            if any((row.purpose, row.version) == place and row.state != DESTROYED for row in self._rows):
+                raise Unavailable("the root does not answer, and a key of the hub is not open")
+            raise SealBroken(f"the hub has no key for '{purpose}' of that version")
+        return found
+
+    def told_key(self, purpose: str, version: int) -> bytes | None:
+        """An active version that a caller named, who may name anything: looked for once a second at most."""
+        if (purpose, version) not in self._keys and time.monotonic() - self._looked_at >= TOLD_SECONDS:
+            try:
+                self.look()
+            except Unavailable:
+                return None
+        return self._keys.get((purpose, version)) if version in self.active(purpose) else None
+
+    def derived(self, purpose: str, use: bytes, version: int | None = None) -> bytes:
+        """A key for one use, derived from a purpose's. Units: 32 bytes. Spec: RFC 5869."""
+        place = purpose, self.version(purpose) if version is None else version, use
+        found = self._derived.get(place)
+        if found is None:
+            found = self._derived[place] = derive(self.key(*place[:2]), use)
+        return found
+
+    def look(self) -> None:
+        """Read the table, and open what is new there."""
+        self._looked_at = time.monotonic()
+        self.learn(self.reread())
+
+    def learn(self, rows: Iterable[HubKey]) -> None:
+        """Take over the table's rows. A root that is away leaves the new ones closed, and what is open open."""
+        told = tuple(rows)
+        if not told or (told == self._rows and self._is_open(told)):
+            return
+        with self._lock:
+            try:
+                self._open(told)
+            except (Unavailable, SealBroken) as problem:
+                self._away_at = time.monotonic()
+                LOG.warning("E-701 a new version of a hub key stays closed: %s", type(problem).__name__)
+
+    def _is_open(self, rows: tuple[HubKey, ...]) -> bool:
+        wanted = {(row.purpose, row.version) for row in rows if row.state != DESTROYED}
+        return wanted <= self._keys.keys() or time.monotonic() - self._away_at < AWAY_SECONDS
+
+    def _open(self, rows: tuple[HubKey, ...]) -> None:
+        """Open what is not open, forget what was destroyed."""
+        now = time.monotonic()
+        standing = {(row.purpose, row.version): row for row in rows if row.state != DESTROYED}
+        keys = {place: key for place, key in self._keys.items() if place in standing}
+        is_away = now - self._away_at < AWAY_SECONDS
         try:
-            return self._keys[purpose, self.version(purpose) if version is None else version]
-        except (KeyError, ValueError):
-            raise SealBroken(f"the hub has no key for '{purpose}' of that version") from None
-
-    def keys(self, purpose: str) -> list[bytes]:
-        """All versions of a purpose's key, the newest first."""
-        versions = sorted((version for name, version in self._keys if name == purpose), reverse=True)
-        return [self._keys[purpose, version] for version in versions]
-
-
-def _wrapping_key(root: bytes, purpose: str) -> AESGCM:
-    derived = HKDF(SHA256(), KEY_BYTES, salt=None, info=b"chasqui hub key " + purpose.encode()).derive(root)
-    return AESGCM(derived)
+            for place, row in standing.items():
+                if place not in keys and not is_away:
+                    keys[place] = open_hub_key(self.root, row)
+        finally:
+            # A reader without the lock finds a key before the row that says that it may be used.
+            self._known_at = {place: self._known_at.get(place, now) for place in keys}
+            self._keys = keys
+            self._derived = {place: key for place, key in self._derived.items() if place[:2] in keys}
+            self._rows = rows
+            self.generation += 1
 
 
-def make_hub_keys(root: bytes, purposes: tuple[str, ...] = PURPOSES, version: int = 1) -> list[HubKey]:
-    """New random hub keys, wrapped under the root key."""
-    made = []
-    for purpose in purposes:
-        nonce = os.urandom(NONCE_BYTES)
-        bound = f"{purpose}:{version}".encode()
-        sealed = _wrapping_key(root, purpose).encrypt(nonce, secrets.token_bytes(KEY_BYTES), bound)
-        made.append(HubKey(purpose, version, nonce + sealed))
+def make_hub_key(root: Root, purpose: str, version: int) -> HubKey:
+    """A new random key for a purpose, wrapped under the root."""
+    key = secrets.token_bytes(KEY_BYTES)
+    public = Ed25519PrivateKey.from_private_bytes(key).public_key().public_bytes_raw()
+    blank = HubKey(purpose, version, ACTIVE, 0, b"", _fingerprint(purpose, version, key))
+    return _wrapped(root, replace(blank, public=public if purpose == "audit" else b""), key)
+
+
+def rewrap_hub_key(root: Root, row: HubKey) -> HubKey:
+    """A hub key under the root's newest version."""
+    return _wrapped(root, row, open_hub_key(root, row))
+
+
+def open_hub_key(root: Root, row: HubKey) -> bytes:
+    """The key in a row.
+
+    1. The root opens it, for this purpose and version.
+    2. What it gave back is held against the fingerprint: a root that errs or lies would have the hub seal records under a
+       key that nobody finds again, and a row that was moved would be used for what it was not made for.
+
+    Raises: SealBroken - another root made this key, or the row was altered; Unavailable - the root is away.
+    """
+    # 1.
+    key = root.unwrap(row.root_version, row.wrapped, _bound(row.purpose, row.version))
+    # 2.
+    if not hmac.compare_digest(_fingerprint(row.purpose, row.version, key), row.fingerprint):
+        raise SealBroken(f"the root gave back another key than the hub's '{row.purpose}'")
+    return key
+
+
+def derive(key: bytes, use: bytes) -> bytes:
+    """A key for one use. Units: 32 bytes. Spec: RFC 5869."""
+    return HKDF(SHA256(), KEY_BYTES, salt=None, info=b"chasqui " + use).derive(key)
+
+
+def _wrapped(root: Root, row: HubKey, key: bytes) -> HubKey:
+    """Wrap, and see that it opens again before anything depends on it."""
+    version, wrapped = root.wrap(key, _bound(row.purpose, row.version))
+    made = replace(row, root_version=version, wrapped=wrapped)
+    open_hub_key(root, made)
     return made
 
 
-def open_hub_keys(root: bytes, wrapped: list[HubKey]) -> Keyring:
-    """The keyring that the root key opens. Raises: SealBroken - another root made these keys."""
-    keys = {}
-    for row in wrapped:
-        nonce, sealed = row.wrapped[:NONCE_BYTES], row.wrapped[NONCE_BYTES:]
-        try:
-            opened = _wrapping_key(root, row.purpose).decrypt(
-                nonce, sealed, f"{row.purpose}:{row.version}".encode()
-            )
-        except InvalidTag:
-            raise SealBroken(f"the root key does not open the hub key '{row.purpose}'") from None
-        keys[row.purpose, row.version] = opened
-    return Keyring(keys)
+def _bound(purpose: str, version: int) -> bytes:
+    return f"chasqui hub key {purpose}:{version}".encode()
 
 
-def make_root_key_file(path: Path) -> None:
-    """Write a new demo root key that its owner alone can read. An existing file is left as it is."""
-    if path.exists():
-        return
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w") as file:
-        file.write(DEMO_MARK + secrets.token_bytes(KEY_BYTES).hex() + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def read_root_key_file(path: Path, *, is_demo: bool) -> bytes:
-    """The root key in a file.
-
-    Raises: SealBroken - unreadable, open to others, malformed, or a demo key on a production hub.
-    """
-    # 1. Nobody but the owner may be able to read it.
-    try:
-        if path.stat().st_mode & 0o077:
-            raise SealBroken(f"the root key file {path.name} is open to others: chmod 600 it")
-        text = path.read_text(errors="replace")
-    except OSError as error:
-        raise SealBroken(f"the root key file {path.name} cannot be read: {error.strerror}") from None
-    # 2. A key made for a demonstration never opens real data.
-    if text.startswith(DEMO_MARK) and not is_demo:
-        raise SealBroken("the root key file is marked as a demo key, and this hub runs in production mode")
-    # 3. Exactly 32 bytes.
-    try:
-        key = bytes.fromhex("".join(line for line in text.splitlines() if not line.startswith("#")))
-    except ValueError:
-        key = b""
+def _fingerprint(purpose: str, version: int, key: bytes) -> bytes:
+    """What shows that a key is this one, and tells nobody anything of it."""
     if len(key) != KEY_BYTES:
-        raise SealBroken("the root key file does not hold 32 bytes as hex")
-    return key
+        raise SealBroken(f"the root gave back no key for the hub's '{purpose}'")
+    return blake2b(
+        _bound(purpose, version), key=key, digest_size=FINGERPRINT_BYTES, person=b"fingerprint"
+    ).digest()

@@ -122,7 +122,7 @@ def finish_enrolment(
         return False
     if not hmac.compare_digest(person.enrolment_hash, _hash(enrolment)):
         return False
-    sealed = transaction.crypto.seal_page(totp_secret.encode(), _bound(subject))
+    sealed = transaction.crypto.seal_secret(totp_secret.encode(), _bound(subject))
     transaction.run(ENROL, (password_hash, sealed, step, subject))
     return True
 
@@ -141,7 +141,7 @@ def sign_in(transaction: Transaction, username: str, password: str, code: str) -
     if not person.may_try():
         return None, f"{person.subject} is locked or past the last day"
     # 3. and 4.
-    secret = transaction.crypto.open_page(person.totp_sealed, _bound(person.subject)).decode()
+    secret = transaction.crypto.open_secret(person.totp_sealed, _bound(person.subject)).decode()
     step = _step_of(secret, code, person.totp_step)
     if not is_right or step is None:
         _count_failure(transaction, person)

@@ -1,7 +1,9 @@
 """The data keys of source patient records: fetched wrapped, opened in memory, forgotten after seconds.
 
-Spec:    docs/decisions/0008-sealed-by-default.md.
-Leaves:  the envelope to crypto; destroying keys to `exchange keys`.
+Spec:    docs/decisions/0008-sealed-by-default.md, 0024-key-tree.md.
+Leaves:  the envelope to crypto; wrapping them anew to rewrapping; what else goes when a record is erased to its caller.
+
+A key that was destroyed leaves its row, empty: nobody makes another one for the same record.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import time
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, Final
 
-from exchange.problems import KeyDestroyed
+from exchange.problems import KeyDestroyed, SealBroken, Unavailable
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -24,20 +26,30 @@ REGION: Final = 0
 
 KEPT_SECONDS: Final = 5.0
 MOST_KEPT: Final = 10_000
+TRIES: Final = 3
+ERASED: Final = "the record was erased"
 
 FETCH: Final = (
     "SELECT compartment, wrapping_version, wrapped FROM data_key WHERE compartment = ANY(%s::bigint[])"
 )
 
-# One round trip: new keys are kept where none stands; the answer tells which keys stand now.
+# One round trip: new keys are kept where none stands; the answer tells which keys stand now. A version that is no longer
+# active makes none: the lock holds `keys retire` until this transaction is over, and whoever comes later sees it retired.
 MAKE: Final = """
-WITH made AS (
+WITH wrapping AS (
+  SELECT version FROM hub_key WHERE purpose = 'record' AND version = %(version)s AND state = 'active' FOR KEY SHARE),
+made AS (
   INSERT INTO data_key (compartment, wrapping_version, wrapped)
-  SELECT * FROM unnest(%(compartments)s::bigint[], %(versions)s::smallint[], %(keys)s::bytea[])
+  SELECT given.compartment, wrapping.version, given.wrapped
+  FROM wrapping, unnest(%(compartments)s::bigint[], %(keys)s::bytea[]) AS given (compartment, wrapped)
   ON CONFLICT DO NOTHING RETURNING compartment, wrapping_version, wrapped)
 SELECT compartment, wrapping_version, wrapped, true FROM made UNION ALL
 SELECT compartment, wrapping_version, wrapped, false FROM data_key WHERE compartment = ANY(%(compartments)s::bigint[])
 """
+
+DESTROY: Final = """
+INSERT INTO data_key (compartment, wrapping_version, wrapped) VALUES (%s, 0, '')
+ON CONFLICT (compartment) DO UPDATE SET wrapping_version = 0, wrapped = ''"""
 
 
 def key_place(compartment: int) -> int:
@@ -57,31 +69,57 @@ class DataKeys:
         """The ciphers of existing records. Raises: KeyDestroyed - one has no key any more."""
         found, missing = self._recall(transaction, compartments)
         if missing:
-            found |= self._keep(transaction.rows(FETCH, (sorted(missing),)))
+            found |= self._fetch(transaction, sorted(missing))
             if len(found) < len({key_place(each) for each in compartments}):
-                raise KeyDestroyed("the record was erased")
+                raise KeyDestroyed(ERASED)
         return found
 
     def ciphers_to_write(self, transaction: Transaction, compartments: Collection[int]) -> dict[int, AESGCM]:
-        """The ciphers of records that are written, made where they are new."""
+        """The ciphers of records that are written, made where they are new.
+
+        Raises: KeyDestroyed - one was erased: it is not written again; Unavailable - no wrapping key is active here.
+        """
         found, missing = self._recall(transaction, compartments)
-        while missing:
-            places = sorted(missing)  # one order for every writer: two bundles cannot deadlock
-            made = [self._crypto.new_wrapped_key(place) for place in places]
-            rows = transaction.rows(
-                MAKE,
-                {
-                    "compartments": places,
-                    "versions": [version for version, _ in made],
-                    "keys": [wrapped for _, wrapped in made],
-                },
-            )
+        for attempt in range(TRIES):
+            if not missing:
+                return found
+            # A version that was retired meanwhile makes nothing: the newest one is heard of here.
+            if attempt:
+                self._crypto.look()
+            made, standing = self._make(transaction, sorted(missing))
             # A key that this transaction made is its own until the commit: a body that another one sealed under it
             # would never open again after a rollback.
-            transaction.made_keys |= self._open([row[:3] for row in rows if row[3]])
-            found |= transaction.made_keys | self._keep([row[:3] for row in rows if not row[3]])
+            transaction.made_keys |= self._open(made)
+            found |= transaction.made_keys | self._keep(standing)
             missing = missing - found.keys()
+        if missing:
+            raise Unavailable("no key of the hub wraps new records here")
         return found
+
+    def destroy(self, transaction: Transaction, compartment: int) -> None:
+        """Destroy a record's key, for ever. The caller commits. Other processes forget it within KEPT_SECONDS."""
+        if compartment == REGION:
+            raise SealBroken("the region's own key is never destroyed")
+        transaction.run(DESTROY, (compartment,))
+        transaction.made_keys.pop(compartment, None)
+        with self._lock:
+            self._kept.pop(compartment, None)
+
+    def _make(
+        self, transaction: Transaction, places: list[int]
+    ) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+        """Keys for records; those that were made, and those that stand. One order: two bundles cannot deadlock."""
+        wrapped = [self._crypto.new_wrapped_key(place) for place in places]
+        told = {"compartments": places, "version": wrapped[0][0], "keys": [key for _, key in wrapped]}
+        rows = transaction.rows(MAKE, told)
+        return [row[:3] for row in rows if row[3]], [row[:3] for row in rows if not row[3]]
+
+    def _fetch(self, transaction: Transaction, places: list[int]) -> dict[int, AESGCM]:
+        """The ciphers that stand. A key that was wrapped anew, its old version destroyed, meanwhile is fetched again."""
+        try:
+            return self._keep(transaction.rows(FETCH, (places,)))
+        except SealBroken:
+            return self._keep(transaction.rows(FETCH, (places,)))
 
     def _recall(
         self, transaction: Transaction, compartments: Collection[int]
@@ -100,6 +138,8 @@ class DataKeys:
         return found, missing
 
     def _open(self, rows: list[tuple[Any, ...]]) -> dict[int, AESGCM]:
+        if not all(wrapped for _, _, wrapped in rows):
+            raise KeyDestroyed(ERASED)
         return {
             place: self._crypto.cipher(place, version, bytes(wrapped)) for place, version, wrapped in rows
         }

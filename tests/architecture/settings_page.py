@@ -18,7 +18,7 @@ HEAD = """# Settings of the hub
 
 The hub reads its settings once, when a process starts, from environment variables. Every name starts with `EXCHANGE_`.
 A value outside of its bounds stops the start with a sentence that names it. No secret has a default outside of demo mode:
-`EXCHANGE_ROOT_KEY_FILE` must be given to a production hub.
+a production hub is told who keeps its root key (`EXCHANGE_ROOT_PROVIDER`, docs/keys.md).
 
 This page is made from `exchange/settings.py`; a test compares the two. The settings of an adapter are a file of its own
 (`adapters/settings.py`).

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import socket
 import subprocess
 import sys
@@ -18,13 +17,15 @@ from typing import Any
 import httpx
 
 from exchange.authentication.registration import Client, register, set_active
+from exchange.crypto.roots.choice import open_root
 from exchange.demo.client import FhirClient, make_client_key
 from exchange.requester import parse_registered_scopes
-from exchange.settings import settings
+from exchange.settings import Settings, settings
 from exchange.store.hub import open_store, prepare_keys
 from tests.passage.world import PREFIXES, World
 from tests.sample.database import Server
 from tests.sample.requester import EVERY_SCOPE, HOSPITAL, INSTITUTE, POST
+from tests.simulators.transit import transit_server
 
 MAX_BODY_BYTES = 2_000_000
 BODY_TIMEOUT_SECONDS = 5
@@ -77,18 +78,16 @@ class LiveHub:
 @contextmanager
 def live_hub(server: Server, **environment: str) -> Iterator[LiveHub]:
     """Serve a new hub until the block ends, with further settings of its own."""
-    root = secrets.token_bytes(32)
     with ExitStack() as stack:
         url = stack.enter_context(server.clone())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chhub")))
+        rooted = _root_environment(stack, folder, environment)
+        root = open_root(_settings(rooted))
         prepare_keys(url, settings(), root)
         store = open_store(url, settings(), root)
         stack.callback(store.close)
-        key_file = folder / "root.key"
-        key_file.touch(mode=0o600)
-        key_file.write_text(root.hex() + "\n")
         port = _free_port()
-        pid = stack.enter_context(_served(url, key_file, port, folder / "log", environment))
+        pid = stack.enter_context(_served(url, port, folder / "log", rooted | environment))
         hub = LiveHub(f"http://127.0.0.1:{port}", folder, World(store, url), pid=pid)
         stack.callback(lambda: [each.close() for each in hub.clients.values()])
         for name, organization in (("posta", POST), ("hospital", HOSPITAL), ("instituto", INSTITUTE)):
@@ -103,10 +102,21 @@ def live_hub(server: Server, **environment: str) -> Iterator[LiveHub]:
         yield hub
 
 
+def _root_environment(stack: ExitStack, folder: Path, asked: dict[str, str]) -> dict[str, str]:
+    """The settings of the root: a file for a demonstration, a key server for a hub in production."""
+    if asked.get("EXCHANGE_MODE") == "demo":
+        return {"EXCHANGE_MODE": "demo", "EXCHANGE_ROOT_KEY_FILE": str(folder / "root.key")}
+    return stack.enter_context(transit_server(folder)).environment
+
+
+def _settings(environment: dict[str, str]) -> Settings:
+    return Settings(**{name.removeprefix("EXCHANGE_").lower(): told for name, told in environment.items()})
+
+
 @contextmanager
-def _served(url: str, key_file: Path, port: int, log: Path, more: dict[str, str]) -> Iterator[int]:
+def _served(url: str, port: int, log: Path, more: dict[str, str]) -> Iterator[int]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("EXCHANGE_")} | {
-        "EXCHANGE_DATABASE_URL": url, "EXCHANGE_ROOT_KEY_FILE": str(key_file), "EXCHANGE_PORT": str(port),
+        "EXCHANGE_DATABASE_URL": url, "EXCHANGE_PORT": str(port),
         "EXCHANGE_CLIENT_CACHE_SECONDS": "1", "EXCHANGE_WORKERS": "1", "EXCHANGE_DISTINCT_VALUES_PER_HOUR": "0",
         "EXCHANGE_MAX_BODY_BYTES": str(MAX_BODY_BYTES), "EXCHANGE_REFUSALS_PER_MINUTE": "1000000",
         "EXCHANGE_BODY_TIMEOUT_SECONDS": str(BODY_TIMEOUT_SECONDS), **more,

@@ -17,6 +17,7 @@ from exchange.store.migrate import migrate
 from tests.passage.world import World, a_world, entry, patient_of, seal_all
 from tests.sample.observation import an_observation
 from tests.sample.requester import POST
+from tests.sample.root import RootInMemory
 
 
 @pytest.fixture
@@ -130,8 +131,9 @@ def cluster():
 
 def test_what_was_acknowledged_stands_after_a_crash(cluster):
     migrate(cluster.url)
-    prepare_keys(cluster.url, settings(), b"k" * 32)
-    store = open_store(cluster.url, settings(), b"k" * 32)
+    root = RootInMemory(b"k" * 32)
+    prepare_keys(cluster.url, settings(), root)
+    store = open_store(cluster.url, settings(), root)
     world = World(store, cluster.url)
     world.post.store(patient_of(POST, 1))
     acknowledged: list[int] = []

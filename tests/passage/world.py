@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import secrets
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -28,12 +27,13 @@ from exchange.store.hub import open_store, prepare_keys
 from exchange.store.session import Store
 from tests.sample.database import Server
 from tests.sample.requester import EVERY_SCOPE, HOSPITAL, INSTITUTE, POST, a_requester, an_administrator
+from tests.sample.root import RootInMemory
 
 PREFIXES = {POST: "posta-", HOSPITAL: "hospital-", INSTITUTE: "instituto-"}
 EMPTIED = (
     "resource", "resource_history", "audit_event", "token_entry", "patient_record", "identity_key", "linkage_review",
     "consent_rule", "client", "assertion", "revoked_token", "searched_value", "audit_leaf", "audit_checkpoint", "audit_node",
-    "shared_record", "custom_parameter", "canonical_resource", "consent_dependency", "emergency_case", "record_link",
+    "audit_cosignature", "shared_record", "custom_parameter", "canonical_resource", "consent_dependency", "emergency_case", "record_link",
     "sensitivity_determination",
 )  # fmt: skip
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
@@ -287,12 +287,12 @@ class World:
 @contextmanager
 def a_world(server: Server, like: World | None = None, root: bytes | None = None) -> Iterator[World]:
     """A new hub on a database of its own. `like` gives it the keys of another, so that equal data lies equally."""
-    root = root or secrets.token_bytes(32)
+    made = RootInMemory(root) if root else RootInMemory()
     with ExitStack() as stack:
         url = stack.enter_context(server.clone())
         if like is None:
-            prepare_keys(url, settings(), root)
-        store = open_store(url, settings(), root) if like is None else _twin(url, like)
+            prepare_keys(url, settings(), made)
+        store = open_store(url, settings(), made) if like is None else _twin(url, like)
         stack.callback(store.close)
         with store.transaction() as transaction:
             adopt(transaction, policy())  # a new hub's first event is none of the tests'

@@ -42,6 +42,7 @@ from tests.properties.queries import Queries
 from tests.sample import official
 from tests.sample.database import Server, a_server
 from tests.sample.requester import POST, a_requester
+from tests.sample.root import RootInMemory
 
 OWNER = a_requester(POST)
 SHELF_RESOURCES = 260
@@ -90,7 +91,7 @@ def run(server: Server, examples: list[bytes], cases: int, seed: int) -> Result:
 def a_store(server: Server) -> Iterator[Store]:
     """An empty hub's store."""
     with server.clone() as url:
-        root = bytes(32)
+        root = RootInMemory(bytes(32))
         prepare_keys(url, Settings(), root)
         store = open_store(url, Settings(), root)
         try:

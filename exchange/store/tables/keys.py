@@ -6,7 +6,7 @@ Leaves:  the columns and the metadata that all tables share to columns.
 
 from __future__ import annotations
 
-from sqlalchemy import Column, LargeBinary, PrimaryKeyConstraint, SmallInteger, Table, Text
+from sqlalchemy import BigInteger, Column, LargeBinary, PrimaryKeyConstraint, SmallInteger, Table, Text
 
 from exchange.store.tables.columns import REFERENCE, metadata
 
@@ -15,10 +15,15 @@ hub_key = Table(
     metadata,
     Column("purpose", Text, nullable=False),
     Column("version", SmallInteger, nullable=False),
-    Column("wrapped", LargeBinary, nullable=False),
+    Column("wrapped", LargeBinary, nullable=False, comment="empty: destroyed"),
+    Column("root_version", SmallInteger, nullable=False, comment="of the root, under which it is wrapped"),
+    Column("state", Text, nullable=False, comment="active, retired, destroyed"),
+    Column("fingerprint", LargeBinary, nullable=False, comment="shows that the root gave back this key"),
+    Column("public", LargeBinary, nullable=False, comment="of audit: verifies checkpoints, also once destroyed"),
+    Column("made_at", BigInteger, nullable=False),
     PrimaryKeyConstraint("purpose", "version"),
     info=REFERENCE,
-    comment="the hub's keys, wrapped under the root key",
+    comment="the hub's keys in their versions, wrapped under the root",
 )
 
 dictionary = Table(

@@ -17,12 +17,13 @@ from exchange.crypto.envelope import (
     unwrap_data_key,
     wrap_data_key,
 )
-from exchange.crypto.hub_crypto import first_dictionary
-from exchange.crypto.keyring import make_hub_keys, open_hub_keys
+from exchange.crypto.hub_crypto import first_dictionary, make_hub_keys
+from exchange.crypto.keyring import Keyring
 from exchange.problems import SealBroken
+from tests.sample.root import RootInMemory
 
-ROOT = bytes(range(32))
-KEYRING = open_hub_keys(ROOT, make_hub_keys(ROOT))
+ROOT = RootInMemory()
+KEYRING = Keyring(ROOT, make_hub_keys(ROOT))
 KEY = AESGCM(new_data_key())
 PLAIN = Dictionaries({})
 TRAINED = Dictionaries({1: first_dictionary()})
@@ -123,9 +124,9 @@ def test_a_wrapped_key_is_bound_to_its_record():
 
 def test_another_hub_does_not_unwrap():
     version, wrapped = wrap_data_key(KEYRING, 7, new_data_key())
-    other = bytes(32)
+    other = RootInMemory()
     with pytest.raises(SealBroken):
-        unwrap_data_key(open_hub_keys(other, make_hub_keys(other)), 7, version, wrapped)
+        unwrap_data_key(Keyring(other, make_hub_keys(other)), 7, version, wrapped)
 
 
 def test_problems_carry_no_text():

@@ -21,6 +21,7 @@ from exchange.store.hub import open_store, prepare_keys
 from tests.sample.observation import an_observation
 from tests.sample.patient import a_patient
 from tests.sample.requester import POST, a_requester
+from tests.sample.root import RootInMemory
 from tests.sample.shelf import put
 
 OWNER = a_requester(POST)
@@ -133,7 +134,7 @@ SHELF = {"Patient": patients(), "Observation": observations()}
 def shelf(server):
     """A store that holds the shelf; nobody writes to it afterwards."""
     with server.clone() as url:
-        root = bytes(32)
+        root = RootInMemory(bytes(32))
         prepare_keys(url, Settings(), root)
         store = open_store(url, Settings(), root)
         with store.transaction() as transaction:

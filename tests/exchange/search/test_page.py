@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from exchange.crypto.hub_crypto import make_wrapped_keys, open_hub_crypto
+from exchange.crypto.hub_crypto import make_hub_keys, open_hub_crypto
 from exchange.problems import NotSupported
 from exchange.search.grammar import parse
 from exchange.search.page import open_page, seal_page
+from tests.sample.root import RootInMemory
 
-ROOT = bytes(range(32))
-HUB = open_hub_crypto(ROOT, make_wrapped_keys(ROOT), [])
+ROOT = RootInMemory(bytes(range(32)))
+HUB = open_hub_crypto(ROOT, make_hub_keys(ROOT), [])
 QUERY = (("code", "a"), ("_count", "2"))
 
 

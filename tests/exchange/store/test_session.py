@@ -7,6 +7,7 @@ import pytest
 from exchange.problems import SealBroken, TooCostly, Unavailable
 from exchange.settings import Settings
 from exchange.store.hub import open_store, prepare_keys
+from tests.sample.root import RootInMemory
 
 INSERT = "INSERT INTO client (client_id, name, organization_id, role, scopes, purposes, id_prefix, jwks) VALUES ('c', '', '', '', '', '{}', 'x', '{}')"
 COUNT = "SELECT count(*) FROM client"
@@ -80,7 +81,7 @@ def test_a_database_without_keys_and_another_root_are_refused(database, hub_sett
         open_store(database, hub_settings, root_key)
     prepare_keys(database, hub_settings, root_key)
     with pytest.raises(SealBroken, match="does not open"):
-        open_store(database, hub_settings, bytes(32))
+        open_store(database, hub_settings, RootInMemory())
 
 
 def test_prepared_statements_survive_a_rollback(store):
