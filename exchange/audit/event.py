@@ -7,6 +7,7 @@ Leaves:  sealing and storing to log.
 from __future__ import annotations
 
 import base64
+import getpass
 import os
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -47,6 +48,11 @@ _SOURCE: Final = {
     "observer": {"display": _HUB},
     "type": [{"system": "http://terminology.hl7.org/CodeSystem/security-source-type", "code": "4"}],
 }
+_SERVER: Final = {
+    "type": {"coding": [{"system": _DICOM, "code": "110152", "display": "Destination Role ID"}]},
+    "who": {"display": _HUB},
+    "requestor": False,
+}
 EVENT_KINDS: Final = "urn:chasqui:audit-event"
 BLINDING: Final = "urn:chasqui:blinding"
 MANIFEST_DIGEST: Final = "urn:chasqui:manifest-sha256"
@@ -83,7 +89,7 @@ def fixed_part(
         "action": _ACTIONS.get(request.interaction, "R"),
         "outcome": _outcome(problem),
         "outcomeDesc": _described(reason, problem),
-        "agent": _agents(requester),
+        "agent": [_operator(), _SERVER] if requester is None and is_operated(request) else _agents(requester),
         "source": _SOURCE,
     }
     if requester is not None:
@@ -151,19 +157,35 @@ def _described(reason: str, problem: Problem | None) -> str:
     return f"{refused}; {reason}" if reason else refused
 
 
-def _agents(requester: Requester | None) -> list[dict[str, Any]]:
-    server = {
-        "type": {"coding": [{"system": _DICOM, "code": "110152", "display": "Destination Role ID"}]},
-        "who": {"display": _HUB},
-        "requestor": False,
+def is_operated(request: Request) -> bool:
+    """Whether an act is an operator's, at the command line."""
+    return request.interaction == "operation" and request.operation == "operate"
+
+
+def _operator() -> dict[str, Any]:
+    """Who ran a command: the account on the hub's machine, which its owner has to keep personal."""
+    try:
+        account = getpass.getuser()
+    except (OSError, KeyError):
+        account = str(os.getuid())
+    return {
+        "type": {"coding": [{"system": _DICOM, "code": "110151", "display": "Application Launcher"}]},
+        "who": {
+            "identifier": {"system": "urn:chasqui:operator", "value": account},
+            "display": os.environ.get("SUDO_USER", account)[:64],
+        },
+        "requestor": True,
     }
+
+
+def _agents(requester: Requester | None) -> list[dict[str, Any]]:
     if requester is None:
         unknown = {
             "type": {"coding": [{"system": _DICOM, "code": "110153", "display": "Source Role ID"}]},
             "who": {"display": "unknown"},
             "requestor": True,
         }
-        return [unknown, server]
+        return [unknown, _SERVER]
     client = {
         "type": {"coding": [{"system": _DICOM, "code": "110153", "display": "Source Role ID"}]},
         "who": {
@@ -176,7 +198,7 @@ def _agents(requester: Requester | None) -> list[dict[str, Any]]:
         "purposeOfUse": [_coding(_ACT_REASON, requester.purpose_of_use)],
     }
     people = [] if requester.user is None else [_user_agent(requester, requester.user)]
-    return [client, server, *people]
+    return [client, _SERVER, *people]
 
 
 def _user_agent(requester: Requester, user: User) -> dict[str, Any]:

@@ -93,6 +93,11 @@ class Systems:
             self._record(request, None, "token refused: too many", refused)
             raise
 
+    def refuse_unformed(self, request: Request, address: str) -> None:
+        """Note a request that is not formed as its endpoint needs it. Raises: Throttled."""
+        self.admit(request, address)
+        self._record(request, None, "token refused: malformed request", RefusedAssertion("malformed request"))
+
     def _proven(
         self, assertion: str, request: Request, address: str, act: Callable[[Transaction], Done]
     ) -> Done:

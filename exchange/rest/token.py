@@ -64,7 +64,7 @@ def token(request: Request, body: Body) -> Response:
     asked = _asked(request, "token")
     form = _form(body)
     if form is None:
-        return _refusal("invalid_request", 400)
+        return _unformed(request, asked)
     if form.get("grant_type") == "authorization_code":
         try:
             spine.systems.admit(asked, _address(request))
@@ -72,9 +72,9 @@ def token(request: Request, body: Body) -> Response:
             return _problem(problem)
         return code_response(spine, form, token_url(), asked)
     if form.get("grant_type") != "client_credentials":
-        return _refusal("unsupported_grant_type", 400)
+        return _unformed(request, asked, "unsupported_grant_type")
     if form.get("client_assertion_type") != ASSERTION_TYPE or not form.get("scope"):
-        return _refusal("invalid_request", 400)
+        return _unformed(request, asked)
     assertion, scope = form.get("client_assertion", ""), form["scope"]
     try:
         issued = spine.systems.grant_token(assertion, scope, token_url(), asked, _address(request))
@@ -97,11 +97,11 @@ def introspect(request: Request, body: Body) -> Response:
 
     Spec: RFC 7662
     """
-    form = _token_form(body)
+    form, asked = _token_form(body), _asked(request, "introspect")
     if form is None:
-        return _refusal("invalid_request", 400)
+        return _unformed(request, asked)
     spine: Spine = request.app.state.spine
-    assertion, asked = form["client_assertion"], _asked(request, "introspect")
+    assertion = form["client_assertion"]
     try:
         told = spine.systems.introspect(assertion, form["token"], token_url(), asked, _address(request))
     except Problem as problem:
@@ -115,11 +115,11 @@ def revoke(request: Request, body: Body) -> Response:
 
     Spec: RFC 7009
     """
-    form = _token_form(body)
+    form, asked = _token_form(body), _asked(request, "revoke")
     if form is None:
-        return _refusal("invalid_request", 400)
+        return _unformed(request, asked)
     spine: Spine = request.app.state.spine
-    assertion, asked = form["client_assertion"], _asked(request, "revoke")
+    assertion = form["client_assertion"]
     try:
         spine.systems.revoke(assertion, form["token"], token_url(), asked, _address(request))
     except Problem as problem:
@@ -158,6 +158,16 @@ def _asked(request: Request, operation: str) -> Asked:
         interaction="operation", operation=operation,
         request_id=negotiation.request_id(request.headers), described=f"POST {request.url.path}",
     )  # fmt: skip
+
+
+def _unformed(request: Request, asked: Asked, error: str = "invalid_request") -> Response:
+    """A request that is none of its kind: refused, and in the log like any other."""
+    spine: Spine = request.app.state.spine
+    try:
+        spine.systems.refuse_unformed(asked, _address(request))
+    except Problem as problem:
+        return _problem(problem)
+    return _refusal(error, 400)
 
 
 def _address(request: Request) -> str:
