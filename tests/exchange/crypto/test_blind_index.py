@@ -6,12 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exchange.crypto.blind_index import BlindIndex
-from exchange.crypto.keyring import make_hub_keys, open_hub_keys
+from exchange.crypto.hub_crypto import make_hub_keys
+from exchange.crypto.keyring import Keyring
+from tests.sample.root import RootInMemory
 
-ROOT = bytes(range(32))
+ROOT = RootInMemory(bytes(range(32)))
 WRAPPED = make_hub_keys(ROOT)
-ONE = BlindIndex(open_hub_keys(ROOT, WRAPPED))
-OTHER = BlindIndex(open_hub_keys(ROOT, make_hub_keys(ROOT)))
+ONE = BlindIndex(Keyring(ROOT, WRAPPED))
+OTHER = BlindIndex(Keyring(ROOT, make_hub_keys(ROOT)))
 
 
 @given(st.text(), st.text())
@@ -22,7 +24,7 @@ def test_equal_values_have_equal_tokens_and_others_do_not(one, other):
 @given(st.text())
 def test_tokens_depend_on_the_hub_s_key(text):
     assert ONE.value(text) != OTHER.value(text)
-    assert ONE.value(text) == BlindIndex(open_hub_keys(ROOT, WRAPPED)).value(text)
+    assert ONE.value(text) == BlindIndex(Keyring(ROOT, WRAPPED)).value(text)
 
 
 @given(st.text(max_size=70))
