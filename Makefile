@@ -10,6 +10,7 @@
 #   make examples [ARGS="--every 9"]                 HL7's official examples into a hub and out again, JSON and XML
 #   make vectors [ARGS="labels"]                     decisions on consents: situations, answers and why
 #   make mutation [ARGS="--part 1/8"]                takes each guard away: a test has to notice
+#   make tamper                                      attacks on the audit log: an offline verifier has to notice
 #   make fuzz   [ARGS="--max-examples 200"]          requests that nobody would write, against a hub
 #   make lint                                        style, types, who may import whom
 #   make lock                                        choose newer packages: rewrite requirements.lock
@@ -36,7 +37,7 @@ export DATABASE_URL
 
 PIP := $(PYTHON) -m pip --quiet --python $(BIN)/python install --no-warn-script-location
 
-.PHONY: help demo test bench oracle noninterference timing examples vectors mutation fuzz lint lock dictionary clean
+.PHONY: help demo test bench oracle noninterference timing examples vectors mutation tamper fuzz lint lock dictionary clean
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
@@ -70,6 +71,9 @@ vectors: $(PROGRAM)
 
 mutation: $(PROGRAM)
 	@$(BIN)/python -m tests.mutation.run $(ARGS)
+
+tamper: $(PROGRAM)
+	@$(BIN)/python -m tests.tamper.run
 
 fuzz: $(PROGRAM)
 	@$(BIN)/python -m tests.conformance.fuzz $(ARGS)

@@ -9,7 +9,13 @@ resource of no patient. Instants are microseconds since 1970 UTC in `bigint`.
 
 from __future__ import annotations
 
-from exchange.store.tables.audit import audit_checkpoint, audit_event, audit_leaf, audit_node
+from exchange.store.tables.audit import (
+    audit_checkpoint,
+    audit_cosignature,
+    audit_event,
+    audit_leaf,
+    audit_node,
+)
 from exchange.store.tables.authentication import assertion, client, revoked_token, searched_value
 from exchange.store.tables.columns import metadata
 from exchange.store.tables.consent import (
@@ -47,6 +53,7 @@ __all__ = [
     "account",
     "assertion",
     "audit_checkpoint",
+    "audit_cosignature",
     "audit_event",
     "audit_leaf",
     "audit_node",

@@ -102,3 +102,15 @@ audit_checkpoint = Table(
     info=REFERENCE,
     comment="signed tree heads; append-only",
 )
+
+audit_cosignature = Table(
+    "audit_cosignature",
+    metadata,
+    Column("size", BigInteger, nullable=False, autoincrement=False),
+    Column("witness", Text, nullable=False, comment="the name in its published key"),
+    Column("line", Text, nullable=False, comment="its signature line, verified before it was stored"),
+    Column("taken_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("size", "witness"),
+    info=REFERENCE,
+    comment="what outside witnesses signed under heads; append-only",
+)
