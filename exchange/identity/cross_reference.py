@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Iterable
 from typing import Any, Final
 
+from exchange.crypto.blind_index import EVERYWHERE
 from exchange.fhir.definitions import type_code
 from exchange.identity.demographics import Demographics, demographics
 from exchange.identity.linkage import RULE, judge
@@ -77,8 +78,7 @@ def register(
     Needs no Permit: candidates' demographics are compared in memory and never leave this function.
     """
     described = demographics(patient)
-    value = transaction.crypto.blind_index.value
-    hashes = sorted(value(f"identity|{kind}|{number}") for kind, number in described.documents)
+    hashes = identity_hashes(transaction, described)
     persons: list[int] = []
     linked: list[int] = []
     changes: list[Linkage] = []
@@ -116,6 +116,16 @@ def register(
         gone = "the records do not agree any more"
         changes += [Linkage("unlink", compartment, each, gone) for each in sorted(before.difference(linked))]
     return tuple(changes)
+
+
+def identity_hashes(transaction: Transaction, described: Demographics) -> list[int]:
+    """What a record's documents are found by; of two versions of the key while it is rotated."""
+    tokens = transaction.crypto.blind_index.tokens
+    return sorted(
+        each
+        for kind, number in described.documents
+        for each in tokens(f"identity|{kind}|{number}", EVERYWHERE)
+    )
 
 
 def _judge_all(

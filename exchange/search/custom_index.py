@@ -27,8 +27,9 @@ BATCH_ROWS: Final = 500
 NEXT: Final = """
 SELECT type, code, kind, expression, targets, url, state, noted_at, barrier, done FROM custom_parameter
 WHERE state IN ('noted', 'waiting', 'filling') ORDER BY noted_at, type, code LIMIT 1 FOR UPDATE SKIP LOCKED"""
-HORIZON: Final = """
-SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint, pg_snapshot_xmax(pg_current_snapshot())::text::bigint"""
+# Every transaction that has written before has a lower number than the one that asks.
+OWN_NUMBER: Final = "SELECT pg_current_xact_id()::text::bigint"
+OLDEST_RUNNING: Final = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
 STATE: Final = """
 UPDATE custom_parameter SET state = %(state)s, barrier = %(barrier)s, done = %(done)s
 WHERE type = %(type)s AND code = %(code)s"""
@@ -52,12 +53,12 @@ def index_step(transaction: Transaction) -> bool:
     if state == "noted":
         if transaction.now - noted_at < SETTLED_MICROSECONDS:
             return False
-        row |= {"state": "waiting", "barrier": transaction.rows(HORIZON)[0][1]}
+        row |= {"state": "waiting", "barrier": transaction.rows(OWN_NUMBER)[0][0]}
         transaction.run(STATE, row)
         return True
     # 2.
     if state == "waiting":
-        if transaction.rows(HORIZON)[0][0] < barrier:
+        if transaction.rows(OLDEST_RUNNING)[0][0] < barrier:
             return False
         transaction.run(STATE, row | {"state": "filling"})
         return True
@@ -79,7 +80,7 @@ def _fill(transaction: Transaction, code: int, parameter: SearchParameter, done:
     entries: set[tuple[int, int]] = set()
     for each in versions:
         elements = select(each.parsed()) if not each.is_deleted else []
-        hashed = hashed_forms(resource_type, parameter, elements, (), blind)
+        hashed = hashed_forms(resource_type, parameter, elements, (), blind, each.compartment)
         if not hashed:
             continue
         place = {
@@ -88,8 +89,15 @@ def _fill(transaction: Transaction, code: int, parameter: SearchParameter, done:
             "compartment": each.compartment,
             "version": each.version_id,
         }
-        transaction.run(ADD, place | {"tokens": sorted(hashed.values())})
-        found = (token for form, token in hashed.items() if is_population_form(parameter.name, form))
+        transaction.run(
+            ADD, place | {"tokens": sorted({token for made in hashed.values() for token in made})}
+        )
+        found = [
+            token
+            for form, made in hashed.items()
+            if is_population_form(parameter.name, form)
+            for token in made
+        ]
         entries |= {(token, each.compartment) for token in found}
     enter_tokens(transaction, entries)
     return (versions[-1].resource_id if versions else done), len(versions)

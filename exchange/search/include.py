@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
+from exchange.crypto.blind_index import DERIVED, EVERYWHERE, token
 from exchange.fhir.definitions import type_code, type_name
 from exchange.fhir.path import compile_expression
-from exchange.permit import Permit
+from exchange.permit import DIRECTORY_TYPES, Permit
 from exchange.problems import Unavailable
 from exchange.search import reference
 from exchange.search.index import hash_text
 from exchange.search.parameter import known_parameters
-from exchange.search.population import population_parameters
 from exchange.search.tree import Include
 from exchange.settings import settings
 from exchange.store.session import Transaction
@@ -37,14 +37,17 @@ ORDER BY r.compartment, r.type, r.clinical_at DESC, r.id LIMIT %(limit)s"""
 # Either it names a start, or it lies in a start's own record and is about that record's patient.
 POINTS: Final = """(r.tokens && %(hashes)s::bigint[]
     OR (r.compartment = ANY(%(own)s::bigint[]) AND r.tokens && %(own_hashes)s::bigint[]))"""
+# In whatever record: a start that belongs to nobody has another token in each.
+_IN_RECORD: Final = DERIVED.format(trapdoor="w", record="r.compartment")
+POINTS_ANYWHERE: Final = f"""({POINTS}
+    OR (r.compartment > 0 AND r.tokens && ARRAY(SELECT {_IN_RECORD} FROM unnest(%(trapdoors)s::bytea[]) w)))"""  # noqa: S608
 
 # What points to a resource of a patient lies in that patient's record, in one that shares with it, or in nobody's.
-NEAR: Final = """unnest(%(places)s::bigint[]) UNION
-    SELECT s.compartment FROM shared_record s WHERE s.member = ANY(%(places)s::bigint[])"""
+SHARING: Final = "SELECT s.compartment FROM shared_record s WHERE s.member = ANY(%(places)s::bigint[])"
 
 REVERSE: Final = f"""
 SELECT {{columns}} FROM resource r
-WHERE r.compartment = ANY(ARRAY(SELECT {NEAR} UNION
+WHERE r.compartment = ANY(ARRAY(SELECT unnest(%(near)s::bigint[]) UNION
     SELECT t.compartment FROM token_entry t WHERE t.hash = ANY(%(hashes)s::bigint[]) AND t.compartment < 0))
   AND r.type = %(type)s AND {POINTS}
   AND NOT r.is_deleted AND {{where}}
@@ -52,7 +55,7 @@ ORDER BY r.compartment, r.type, r.clinical_at DESC, r.id LIMIT %(limit)s"""  # n
 
 REVERSE_DIRECTORY: Final = f"""
 SELECT {{columns}} FROM resource r
-WHERE r.compartment = ANY(ARRAY(SELECT {NEAR} UNION
+WHERE r.compartment = ANY(ARRAY(SELECT unnest(%(near)s::bigint[]) UNION
     SELECT t.compartment FROM token_entry t WHERE t.hash = ANY(%(hashes)s::bigint[])))
   AND r.type = %(type)s AND {POINTS}
   AND NOT r.is_deleted AND {{where}}
@@ -60,7 +63,7 @@ ORDER BY r.compartment, r.type, r.clinical_at DESC, r.id LIMIT %(limit)s"""  # n
 
 REVERSE_UNINDEXED: Final = f"""
 SELECT {{columns}} FROM resource r
-WHERE r.type = %(type)s AND {POINTS} AND NOT r.is_deleted AND {{where}}
+WHERE r.type = %(type)s AND {POINTS_ANYWHERE} AND NOT r.is_deleted AND {{where}}
 ORDER BY r.compartment, r.type, r.clinical_at DESC, r.id LIMIT %(limit)s"""  # noqa: S608 - constants only
 
 
@@ -129,11 +132,11 @@ def _reverse(
     known = known_parameters(include.source)
     if not permit.reads(include.source):
         return []
-    hashes: set[int] = set()
     own_hashes: set[int] = set()
     places: set[int] = set()
     own: set[int] = set()
     blind = transaction.crypto.blind_index
+    texts: set[tuple[str, int]] = set()
     for start in starts:
         start_type = type_name(start.type_code)
         forms = [f"{start_type}/{start.resource_id}"]
@@ -144,25 +147,36 @@ def _reverse(
         names = [name for name in include.parameters if start_type in known[name].targets]
         if not all(known[name].is_indexed for name in names):
             raise Unavailable("a search parameter of this search is still being indexed; try again later")
-        hashes |= {blind.value(hash_text(include.source, name, each)) for name in names for each in forms}
+        texts |= {
+            (hash_text(include.source, name, each), start.compartment) for name in names for each in forms
+        }
         places |= {start.compartment} if names else set()
         if start_type == "Patient":
             own |= {start.compartment} if names else set()
-            texts = (hash_text(include.source, name, reference.OWN_PATIENT) for name in names)
-            own_hashes |= {blind.value(each) for each in texts}
-    if not hashes:
+            own_forms = [hash_text(include.source, name, reference.OWN_PATIENT) for name in names]
+            own_hashes |= {blind.token(each, start.compartment) for each in own_forms}
+    if not texts:
         return []
+    near = {row[0] for row in transaction.rows(SHARING, {"places": sorted(places)})}
+    hashes = {
+        token(trapdoor, record)
+        for trapdoor, place in ((blind.trapdoor(text), place) for text, place in texts)
+        for record in {place, EVERYWHERE} | near
+    }
     where, named = visible(permit)
     named |= {
         "type": type_code(include.source),
         "hashes": sorted(hashes),
         "own_hashes": sorted(own_hashes),
-        "places": sorted(places),
+        "near": sorted(places | near),
+        "trapdoors": [],
         "own": sorted(own),
         "limit": MOST_INCLUDED,
     }
     is_directory = any(each < 0 for each in places)
-    is_populated = set(include.parameters) <= population_parameters(include.source)
+    is_populated = include.source in DIRECTORY_TYPES
+    if is_directory and not is_populated:
+        named["trapdoors"] = sorted({blind.trapdoor(text) for text, _ in texts})
     sql = (REVERSE_DIRECTORY if is_populated else REVERSE_UNINDEXED) if is_directory else REVERSE
     return opened_for(transaction, permit, transaction.rows(sql.format(columns=COLUMNS, where=where), named))
 

@@ -3,7 +3,8 @@
 Spec:    https://hl7.org/fhir/R4/search.html; docs/decisions/0009-two-kinds-of-search.md.
 Leaves:  evaluating expressions to fhir/path; storing to store/versions.
 
-A birth date is never stored as a number: day, month and year are hashed, like a token.
+A birth date is never stored as a number: day, month and year are hashed, like a token. A token is hashed under the record
+that its row lies in, but for those that search/population lists.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from functools import cache
 from typing import Any, Final
 from zlib import crc32
 
-from exchange.crypto.blind_index import BlindIndex
+from exchange.crypto.blind_index import EVERYWHERE, BlindIndex
+from exchange.crypto.blind_index import token as token_under
 from exchange.fhir.datatype import MAX_INSTANT, MIN_INSTANT
 from exchange.fhir.definitions import SearchParameter
 from exchange.fhir.path import Element, compile_expression, extractor
@@ -21,6 +23,8 @@ from exchange.search import date, reference, string, token, uri
 from exchange.search.parameter import ByName, custom_parameters
 from exchange.search.population import (
     clinical_parameter,
+    has_buckets,
+    is_alike_everywhere,
     is_population_form,
     population_parameters,
     reference_parameters,
@@ -35,6 +39,9 @@ _COMPARED_KINDS: Final = (
     "quantity",
 )  # compared on the opened resource: no number of a chart is at rest
 _DATE_LENGTHS: Final = (4, 7, 10)
+DAY_FORM: Final = 11
+BUCKET: Final = "~"
+BUCKETS: Final = 1_024
 
 
 @cache
@@ -68,8 +75,10 @@ def forms_of(
             return ()
 
 
-def index(resource: dict[str, Any], own_patients: Collection[str], blind: BlindIndex) -> Index:
-    """The index of one resource version. `own_patients` are the ids of its compartment's patient."""
+def index(
+    resource: dict[str, Any], own_patients: Collection[str], blind: BlindIndex, record: int = EVERYWHERE
+) -> Index:
+    """The index of one resource version. `own_patients` are the ids of the patient of `record`, where it lies."""
     resource_type = resource["resourceType"]
     zone = _place()[0]
     scoping = reference.scoping_parameters(resource_type)
@@ -99,16 +108,18 @@ def index(resource: dict[str, Any], own_patients: Collection[str], blind: BlindI
                         clinical_until = max(high, clinical_until or high)
             continue
         hashed = hashed_forms(
-            resource_type, parameter, elements, own_patients if name in scoping else (), blind
+            resource_type, parameter, elements, own_patients if name in scoping else (), blind, record
         )
-        tokens.update(hashed.values())
+        tokens.update(token for each in hashed.values() for token in each)
         if name in population or name in custom:
-            found.update(token for form, token in hashed.items() if is_population_form(name, form))
+            wanted = [form for form in hashed if is_population_form(name, form)]
         elif name == "subject":  # a subject that is no patient is found by its bare id, too
-            found.update(
-                token for form, token in hashed.items() if not form.startswith(("Patient/", "Patient#"))
-            )
-    return Index(clinical_at, clinical_until, tokens, ranges, found)
+            wanted = [form for form in hashed if not form.startswith(("Patient/", "Patient#"))]
+        else:
+            wanted = [form for form in hashed if form.startswith(BUCKET)]
+        found.update(token for form in wanted for token in hashed[form])
+    # In no order of the elements: that would tell which token is of which parameter.
+    return Index(clinical_at, clinical_until, sorted(tokens), ranges, found)
 
 
 def hashed_forms(
@@ -117,16 +128,41 @@ def hashed_forms(
     elements: Sequence[Element],
     own_patients: Collection[str],
     blind: BlindIndex,
-) -> dict[str, int]:
-    """The forms under which the elements that a parameter selects can be found, each with its token."""
-    prefix = hash_text(resource_type, parameter.name, "")
+    record: int,
+) -> dict[str, list[int]]:
+    """The forms under which the elements that a parameter selects can be found, each with its tokens in a record."""
+    name = parameter.name
+    prefix = hash_text(resource_type, name, "")
     url = _place()[1]
     forms = {
         reference.of_record(blind.patient_compartment(form[8:])) if _is_other_patient(form) else form
         for fhir_type, element in elements
         for form in forms_of(parameter, fhir_type, element, own_patients, url)
     }
-    return {form: blind.value(prefix + form) for form in forms}
+    if resource_type == "AuditEvent":  # committed in the audit log: the same for ever
+        return {form: [blind.value(prefix + form)] for form in forms}
+    hashed = {
+        form: blind.tokens(
+            prefix + form, EVERYWHERE if is_alike_everywhere(resource_type, name, form) else record
+        )
+        for form in forms
+    }
+    if has_buckets(resource_type, name):
+        days = [form for form in forms if len(form) == DAY_FORM]
+        hashed |= {
+            f"{BUCKET}{day}": [bucket_token(blind, prefix + day, each) for each in blind.versions.writing]
+            for day in days
+        }
+    return hashed
+
+
+def bucket_token(blind: BlindIndex, text: str, version: int) -> int:
+    """The token of the bucket that a value falls into: many values share one, and their rows are told apart by others.
+
+    Units: 1,024 buckets; one holds some thirty of the birth days of a lifetime.
+    """
+    number = int.from_bytes(blind.trapdoor(text, version)[-2:], "big") % BUCKETS
+    return token_under(blind.trapdoor(f"{BUCKET}{text.partition('@')[0]}{number}", version), EVERYWHERE)
 
 
 def _custom(custom: ByName, resource: dict[str, Any]) -> Iterator[tuple[SearchParameter, list[Element]]]:

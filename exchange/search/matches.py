@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
+from exchange.crypto.blind_index import DERIVED, EVERYWHERE
 from exchange.fhir.definitions import type_code
 from exchange.permit import Permit
 from exchange.problems import TooCostly
@@ -51,6 +52,13 @@ HASHES: Final = """(
   UNION SELECT unnest(%(more)s::bigint[])) t
 JOIN {table} r ON r.compartment = t.compartment AND r.type = %(type)s
 WHERE true"""
+# A value that has another token in each record is looked for record by record, and beside that where it is nobody's.
+_IN_RECORD: Final = DERIVED.format(trapdoor="w", record="p.compartment")
+PROBED: Final = f"""{{table}} r WHERE r.type = %(type)s AND r.compartment = ANY(ARRAY(
+  SELECT t.compartment FROM token_entry t WHERE t.hash = ANY(%(driver)s::bigint[])
+  UNION SELECT unnest(%(more)s::bigint[])
+  UNION SELECT p.compartment FROM unnest(%(probes)s::bytea[]) w CROSS JOIN patient_record p CROSS JOIN LATERAL (
+    SELECT FROM token_entry t WHERE t.compartment = p.compartment AND t.hash = {_IN_RECORD} OFFSET 0) known))"""  # noqa: S608 - constants only
 SCAN: Final = "{table} r WHERE r.type = %(type)s"
 
 # An inner search of a search within records: those records, and what belongs to nobody's.
@@ -125,7 +133,11 @@ class _Plan:
             within is not None and len(permit.named) > 1
         ):  # other criteria name others: those share what is found
             where, parameters = f"{where} AND {WITHIN}", parameters | {"within": list(permit.named[within])}
-        sql = ToSql(resource_type, transaction.crypto.blind_index, transaction.now, where)
+        self._records: frozenset[int] | None = None
+        if permit.compartments is not None:
+            nobodys = {EVERYWHERE} if is_inner else set()
+            self._records = frozenset({*permit.compartments, *permit.beside} | nobodys)
+        sql = ToSql(resource_type, transaction.crypto.blind_index, transaction.now, where, self._records)
         resolution = Resolution(
             transaction, resource_type, self._places_of, self._resources_of, self._is_exact
         )
@@ -146,7 +158,7 @@ class _Plan:
                 self._rest.append(check(resolved, resource_type, transaction.now))
         joined = conjunction(parts)
         self._where = f"{where} AND {joined.sql}"
-        self._driver = joined.hashes
+        self._driver, self._probes = joined.hashes, joined.probes
         self._more = sorted(joined.more)
         self._places = sorted(joined.places) if joined.places is not None else None
         self._parameters = parameters | joined.parameters | {"type": type_code(resource_type)}
@@ -299,7 +311,7 @@ class _Plan:
 
     def _named(self) -> dict[str, Any]:
         one = self._driver[0] if self._driver else None
-        driven = {"driver": self._driver, "one": one, "more": self._more}
+        driven = {"driver": self._driver, "one": one, "probes": self._probes, "more": self._more}
         return self._parameters | driven | {"places": self._places}
 
     def _sql(self, order: Order, after: str, *, columns: str) -> str:
@@ -315,7 +327,8 @@ class _Plan:
         elif self._is_placed:
             template = PLACES
         elif self._driver:
-            template = ONE_HASH if len(self._driver) == 1 and not self._more else HASHES
+            is_one = len(self._driver) == 1 and not self._more
+            template = PROBED if self._probes else ONE_HASH if is_one else HASHES
         else:
             template = SCAN
         return f"{template.format(table=table_of(self._type))} AND NOT r.is_deleted AND {self._where}"
@@ -343,7 +356,8 @@ class _Plan:
 
     def _is_exact(self, resource_type: str, node: Node) -> bool:
         """Whether SQL alone decides a node, of a type whose resources may be in the answer at all."""
-        sql = ToSql(resource_type, self._transaction.crypto.blind_index, self._transaction.now, "true")
+        blind, now = self._transaction.crypto.blind_index, self._transaction.now
+        sql = ToSql(resource_type, blind, now, "true", self._records)
         return self._permit.reads(resource_type) and sql.of(node).is_exact
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, TypeAlias
 
+from exchange.crypto.blind_index import EVERYWHERE
 from exchange.fhir.definitions import SearchParameter, is_resource_type
 from exchange.fhir.path import compile_expression
 from exchange.problems import NotSupported, TooCostly
@@ -142,7 +143,7 @@ class Resolution:
         records, near = self._linked({*in_reach.values()})
         records |= patients
         near |= {row[0] for row in self._transaction.rows(SHARED, (sorted(patients),))}
-        hashes = [blind.value(hash_text(resource_type, node.name, form)) for form in others]
+        hashes = [blind.token(hash_text(resource_type, node.name, form), EVERYWHERE) for form in others]
         found = self._transaction.rows(IN_INDEX, (hashes,))
         return Pointing(node.parameter, frozenset(forms), records, records | near | {row[0] for row in found})
 

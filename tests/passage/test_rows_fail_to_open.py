@@ -57,6 +57,12 @@ def test_it_fails_to_open(world, name):
         "Observation?code=8480-6",
     ):
         said = world.post.get(path)
+        if name == "given to another patient" and "code=" in path:
+            # Its tokens are hashed under the record that it was taken from: in another, nothing finds it.
+            assert said.status == 200
+            assert resource_id.encode() not in said.text
+            assert b"Secreto uno" not in said.text
+            continue
         assert said.status == 500, path
         assert (said.body["resourceType"], said.body["issue"][0]["code"]) == ("OperationOutcome", "security")
         assert "expression" not in said.body["issue"][0]
