@@ -40,6 +40,7 @@ from exchange.interactions.transaction import TransactionBundle
 from exchange.interactions.update import Delete, Update
 from exchange.interactions.vread import VersionRead
 from exchange.interactions.wanted import as_wanted, without_unwanted_bodies
+from exchange.operations.accesses import Accesses
 from exchange.operations.close_emergency import CloseEmergency
 from exchange.operations.determine_sensitivity import DetermineSensitivity
 from exchange.operations.docref import DocRef
@@ -98,6 +99,7 @@ ACTS: Final[dict[str, Callable[[Request, Requester], Act]]] = {
     "transaction": TransactionBundle,
 }
 OPERATIONS: Final[dict[str, Callable[[Request, Requester], Act]]] = {
+    "accesses": Accesses,
     "close-emergency": CloseEmergency,
     "determine-sensitivity": DetermineSensitivity,
     "docref": DocRef,

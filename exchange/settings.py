@@ -49,7 +49,8 @@ class Settings(BaseSettings):
         None, description="`pkcs11`: the file that holds the user PIN, readable by its owner only."
     )
     transit_url: str | None = Field(
-        None, description="`transit`: https address of the Vault or OpenBao server, such as https://vault:8200."
+        None,
+        description="`transit`: https address of the Vault or OpenBao server, such as https://vault:8200.",
     )
     transit_mount: str = Field(
         "transit",

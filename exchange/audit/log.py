@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any, Final
 
+from exchange.audit.agent import agent_key
 from exchange.audit.event import blinded, fixed_part, linkage_part, varying_part
 from exchange.audit.event_index import event_index
 from exchange.audit.leaf import NO_MANIFEST, commitment, digest, finding_text
@@ -68,18 +69,6 @@ def append_and_commit(
 def event_authentication(event_commitment: bytes, compartment: int, event_id: str) -> bytes:
     """What the hub authenticates of an event: nobody who holds the database alone can add one, or give one away."""
     return event_commitment + struct.pack(">q", compartment) + event_id.encode()
-
-
-def agent_key(transaction: Transaction, requester: Requester | None) -> int:
-    """The number under which events name who asked: the person, else the client; 0 for nobody known."""
-    if requester is None:
-        return 0
-    named = (
-        f"client|{requester.client_id}"
-        if requester.user is None
-        else f"user|{requester.organization_id}|{requester.user.id}"
-    )
-    return transaction.crypto.blind_index.value(f"agent|{named}")
 
 
 def _linkage_rows(transaction: Transaction, linkage: Sequence[Linkage]) -> list[list[Any]]:
@@ -147,7 +136,7 @@ def _row(
     body = seal(cipher, crypto.dictionaries, text, associated_data(compartment, AUDIT_TYPE, event_id, 1))
     # 4. What the log commits to.
     custodian = requester.custodian if requester else 0
-    agent = agent_key(transaction, requester)
+    agent = agent_key(crypto.blind_index, requester)
     tokens = f"{{{','.join(map(str, found.tokens))}}}"
     ranges = f"{{{','.join(map(str, found.ranges))}}}"
     finding = finding_text(

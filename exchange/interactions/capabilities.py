@@ -37,6 +37,7 @@ _OFFICIAL: Final = "http://hl7.org/fhir/OperationDefinition/"
 _BULK: Final = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/"
 _BACKPORT: Final = "http://hl7.org/fhir/uv/subscriptions-backport/OperationDefinition/backport-subscription-"
 DEFINED: Final[dict[str, dict[str, str]]] = {
+    "accesses": {"AuditEvent": "urn:chasqui:operation:accesses"},
     "close-emergency": {"": "urn:chasqui:operation:close-emergency"},
     "file": {"Consent": "urn:chasqui:operation:file"},
     "revoke": {"Consent": "urn:chasqui:operation:revoke"},
@@ -137,7 +138,7 @@ def _resource(name: str, interactions: frozenset[str], operations: frozenset[str
         "searchRevInclude": list(_pointing_to(name)),
         "searchParam": parameters,
     }
-    named = _operations(name, operations) if name != "AuditEvent" else []
+    named = _operations(name, operations)
     return found | ({"operation": named} if named else {})
 
 
@@ -167,7 +168,8 @@ def _operations(name: str, operations: frozenset[str]) -> list[dict[str, str]]:
     found = []
     for operation in sorted(operations):
         defined = DEFINED[operation]
-        canonical = defined.get(name) or (defined.get("*") if name else None)
+        # Events are nobody's to change or to hold against a profile.
+        canonical = defined.get(name) or (defined.get("*") if name not in ("", "AuditEvent") else None)
         if canonical:
             found.append({"name": operation, "definition": canonical})
     return found

@@ -71,6 +71,8 @@ class _Kind(msgspec.Struct):
     type: str = ""
 
 
+EXPORTS: Final = frozenset({"accesses"})
+"""Operations that answer a Binary where `_outputFormat` asks for a sheet."""
 _UNCONDITIONAL: Final = frozenset({"update", "patch", "delete"})
 _KIND: Final = msgspec.json.Decoder(_Kind)
 
@@ -158,7 +160,7 @@ def _answered(request: Request, asked: Asked, done: Answer, wanted: Format) -> R
     is_read = asked.interaction in ("read", "vread") and done.outcome == "ok"
     if is_read and negotiation.is_known(headers, done.version_id, done.last_updated):
         done.outcome = "not-modified"
-    elif is_read and _may_be_content(request, asked):
+    elif (is_read or done.resource_type == "Binary") and _may_be_content(request, asked):
         content = content_response(done, _accept(request), version_headers(done))
         if content is not None:
             return content
@@ -169,7 +171,8 @@ def _answered(request: Request, asked: Asked, done: Answer, wanted: Format) -> R
 def _may_be_content(request: Request, asked: Asked) -> bool:
     """Whether a Binary is told as its content rather than as a resource."""
     is_read = asked.interaction in ("read", "vread") and asked.resource_type == "Binary"
-    return is_read and not wants_resource(_accept(request), _formats(asked.query))
+    is_export = asked.operation in EXPORTS and any(name == "_outputFormat" for name, _ in asked.query)
+    return (is_read or is_export) and not wants_resource(_accept(request), _formats(asked.query))
 
 
 def _wanted_or_content(request: Request, asked: Asked) -> Format:

@@ -102,6 +102,7 @@ INTERACTIONS: dict[str, Callable[[World], Any]] = {
     "batch": lambda w: w.post.bundle("batch", [entry("GET", "Patient/posta-p1")]),
 }
 OPERATED: dict[str, Callable[[World], Any]] = {
+    "accesses": lambda w: w.administrator.get("AuditEvent/$accesses?_count=1"),
     "determine-sensitivity": lambda w: w.post.operate(
         "Encounter/posta-e1/$determine-sensitivity", a_determination("V", now())
     ),

@@ -19,7 +19,9 @@ hub_key = Table(
     Column("root_version", SmallInteger, nullable=False, comment="of the root, under which it is wrapped"),
     Column("state", Text, nullable=False, comment="active, retired, destroyed"),
     Column("fingerprint", LargeBinary, nullable=False, comment="shows that the root gave back this key"),
-    Column("public", LargeBinary, nullable=False, comment="of audit: verifies checkpoints, also once destroyed"),
+    Column(
+        "public", LargeBinary, nullable=False, comment="of audit: verifies checkpoints, also once destroyed"
+    ),
     Column("made_at", BigInteger, nullable=False),
     PrimaryKeyConstraint("purpose", "version"),
     info=REFERENCE,
