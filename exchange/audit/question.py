@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from exchange.audit.access import Access, access_of
+from exchange.fhir.resource import load
 from exchange.permit import Permit
 from exchange.settings import settings
 from exchange.store.session import Transaction
@@ -98,7 +99,7 @@ class Walk:
             start = max(self._since, end - part) if self._is_hourly else self._since
             rows = self._rows(start, end, at, name, min(BATCH_ROWS, rows_left))
             for version in opened_for(self._transaction, self._permit, rows):
-                access = access_of(version.parsed())
+                access = access_of(load(version.text))
                 at, name = version.clinical_at, version.resource_id
                 if self._asked.takes(access):
                     found.append((version, access))

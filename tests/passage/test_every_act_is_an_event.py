@@ -234,8 +234,11 @@ def test_a_path_that_is_no_route(live):
 NO_ACTS = {
     "serve", "work", "migrate", "doctor", "demo", "demo-token", "demo-code", "demo-sign-in", "audit verify", "audit seal",
     "accounts list", "people list", "package list", "clients list", "keys status", "policy check", "policy show", "terminology list",
+    "witness init", "witness serve", "witness show",
 }  # fmt: skip
-"""What changes nothing that anybody decides: it starts processes, tells how things stand, or does a worker's step."""
+"""What changes nothing that anybody decides: it starts processes, tells how things stand, or does a worker's step.
+
+A witness is no part of the hub: it has neither its database nor a key of it."""
 
 
 def commands(app: typer.Typer, before: str = "") -> Iterator[tuple[str, str]]:

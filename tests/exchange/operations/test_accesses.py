@@ -227,7 +227,7 @@ def test_an_export_is_whole_or_none(world, monkeypatch):
     bounded = accesses.settings().model_copy(update={"max_scan_rows": 3})
     monkeypatch.setattr(accesses, "settings", lambda: bounded)
     said = world.administrator.get("AuditEvent/$accesses?_outputFormat=text/csv")
-    assert (said.status, said.body["issue"][0]["code"]) == (422, "too-costly")
+    assert (said.status, said.body["issue"][0]["code"]) == (413, "too-costly")
 
 
 @pytest.mark.parametrize(
