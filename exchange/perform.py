@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -18,6 +18,7 @@ from psycopg2 import Error as DatabaseError
 from exchange.audit.log import append_and_commit
 from exchange.audit.refusal_tally import RefusalTally
 from exchange.audit.seal import Sealed, seal_log
+from exchange.audit.witnessing import Witnesses
 from exchange.authentication.assertion import ALGORITHMS as ASSERTION_ALGORITHMS
 from exchange.authentication.assertion import ASSERTION_TYPE
 from exchange.authentication.bearer_token import BearerTokens
@@ -35,6 +36,7 @@ from exchange.interactions.entry import entries_of
 from exchange.interactions.history import History
 from exchange.interactions.patch import Patch
 from exchange.interactions.read import Read
+from exchange.interactions.rekeying import rekey_step
 from exchange.interactions.search import Search
 from exchange.interactions.transaction import TransactionBundle
 from exchange.interactions.update import Delete, Update
@@ -69,13 +71,16 @@ from exchange.problems import (
     Unauthenticated,
     Unavailable,
 )
-from exchange.request import Answer, Need, Request
+from exchange.request import Answer, Need, Request, Touched
 from exchange.requester import Requester
 from exchange.search.custom import read_custom, record_parameters
 from exchange.search.custom_index import index_step
 from exchange.search.parameter import install
 from exchange.settings import settings
 from exchange.store.canonical import record_canonicals
+from exchange.store.hub_keys import hub_keys
+from exchange.store.index_rotation import know as know_index_versions
+from exchange.store.rewrapping import Rewrapping
 from exchange.store.session import RETRIED, Store, Transaction
 
 LOG: Final = logging.getLogger("exchange.perform")
@@ -135,6 +140,8 @@ class Spine:
         self._derivation = Derivation()
         self.rollout = Rollout(store, append_and_commit)
         self.notices = Notices(store)
+        self.witnesses = Witnesses(store)
+        self._rewrapping = Rewrapping(store)
         self._looked_at = -PARAMETERS_SECONDS
 
     def requester(self, authorization: str, request: Request) -> Requester:
@@ -294,11 +301,13 @@ class Spine:
         return as_wanted(done, request)
 
     def _know_parameters(self) -> None:
-        """Look for search parameters that have been posted, where the last look is a second old."""
+        """Look for search parameters and keys that are new, where the last look is a second old."""
         if time.monotonic() - self._looked_at < PARAMETERS_SECONDS:
             return
         with self._store.transaction() as transaction:
             install(read_custom(transaction))
+            know_index_versions(transaction)
+            transaction.crypto.learn(hub_keys(transaction))
         self.rollout.know()
         self._looked_at = time.monotonic()
 
@@ -306,6 +315,17 @@ class Spine:
         """One step of indexing a posted search parameter; whether there is more to do at once."""
         with self._store.transaction() as transaction:
             is_unfinished = index_step(transaction)
+            transaction.commit()
+            return is_unfinished
+
+    def rewrap_keys(self) -> bool:
+        """One step of wrapping anew what lies under an older key; whether there is more to do at once."""
+        return self._rewrapping.step()
+
+    def rekey_index(self) -> bool:
+        """One step of moving the index to a new version of its key; whether there is more to do at once."""
+        with self._store.transaction() as transaction:
+            is_unfinished = rekey_step(transaction)
             transaction.commit()
             return is_unfinished
 
@@ -320,12 +340,14 @@ class Spine:
         """The CapabilityStatement: open to everybody."""
         return capability_statement((*ACTS, "batch"), OPERATIONS)
 
-    def operate(self, described: str, act: Callable[[Transaction], None]) -> None:
-        """An operator's act at the command line, with its event in the same transaction."""
+    def operate(
+        self, described: str, act: Callable[[Transaction], None], touched: Sequence[Touched] = ()
+    ) -> None:
+        """An operator's act at the command line, with its event - one for each record it touched - in one transaction."""
         request = Request(interaction="operation", operation="operate", described=f"exchange {described}")
         with self._store.transaction() as transaction:
             act(transaction)
-            append_and_commit(transaction, request, None, (), "operator")
+            append_and_commit(transaction, request, None, touched, "operator")
 
     def seal_audit_log(self) -> Sealed:
         """Give committed events their places in the Merkle tree."""

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from exchange.problems import SealBroken
+from exchange.store.sealed_places import SIGNING_KEY
 from exchange.store.session import Transaction
 
 ALGORITHM: Final = "RS256"
@@ -52,13 +53,9 @@ def signing_key(transaction: Transaction, purpose: str) -> SigningKey:
     if not rows:
         made = generate_private_key(_EXPONENT, _BITS)
         text = made.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-        transaction.run(INSERT, (purpose, transaction.crypto.seal_secret(text, _bound(purpose))))
+        transaction.run(INSERT, (purpose, SIGNING_KEY.seal(transaction, purpose, text)))
         rows = transaction.rows(FIND, (purpose,))
-    opened = load_der_private_key(transaction.crypto.open_secret(bytes(rows[0][0]), _bound(purpose)), None)
+    opened = load_der_private_key(SIGNING_KEY.open(transaction, purpose, bytes(rows[0][0])), None)
     if not isinstance(opened, RSAPrivateKey):
         raise SealBroken("a signing key is of another kind")
     return SigningKey(opened)
-
-
-def _bound(purpose: str) -> bytes:
-    return f"signing key {purpose}".encode()

@@ -1,33 +1,170 @@
-"""`exchange keys`: the state of the hub's keys.
+"""`exchange keys`: the state of the hub's keys and of their root; rotating, retiring and destroying versions.
 
-Leaves:  making and wrapping them to crypto.
+Leaves:  when a version may go to store/key_rotation; what to do when, step by step, to docs/keys.md.
 """
 
 from __future__ import annotations
 
-from typing import Final
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, Final, TypeVar
 
 import typer
 from rich.table import Table
 
-from exchange.commands.opened import opened_hub, out
+from exchange.commands.opened import USED_WRONGLY, opened_hub, out
+from exchange.crypto.hub_key import PURPOSES, HubKey
+from exchange.hub import Hub
+from exchange.problems import Conflict, NotSupported, Unavailable
+from exchange.settings import settings
+from exchange.store import key_rotation
+from exchange.store.hub_keys import hub_keys
+from exchange.store.rewrapping import Rewrapping, counts
+from exchange.store.session import Transaction
 
-app: Final = typer.Typer(help="The state of the hub's keys.", no_args_is_help=True)
+app: Final = typer.Typer(help="The hub's keys: state, rotation, destruction.", no_args_is_help=True)
+ROOT: Final = "root"
+PROGRESS_SECONDS: Final = 1.0
+_Done = TypeVar("_Done")
+
+Purpose = Annotated[str, typer.Argument(help=f"root, or one of: {', '.join(PURPOSES)}.")]
+Version = Annotated[int, typer.Argument(min=1, max=32_767, help="Number of the version.")]
 
 
 @app.callback()
 def group() -> None:
-    """The state of the hub's keys."""
+    """The hub's keys: state, rotation, destruction."""
 
 
 @app.command("status")
 def key_status() -> None:
-    """Show which versions of the hub's keys there are, and how many data keys each wraps."""
-    with opened_hub().store.transaction() as transaction:
-        table = Table("purpose", "version", "wraps data keys")
-        counts: dict[int, int] = dict(
-            transaction.rows("SELECT wrapping_version, count(*) FROM data_key GROUP BY 1")
-        )
-        for purpose, version in transaction.rows("SELECT purpose, version FROM hub_key ORDER BY 1, 2"):
-            table.add_row(purpose, str(version), str(counts.get(version, 0)) if purpose == "record" else "")
+    """Show every version of every key, and how much still lies under each."""
+    hub = opened_hub()
+    with hub.store.transaction() as transaction:
+        keys, wrapped = hub_keys(transaction), counts(transaction)
+    table = Table("purpose", "version", "state", "under root", "made", "wraps")
+    for key in keys:
+        table.add_row(key.purpose, str(key.version), key.state, str(key.root_version or ""), _made(key),
+                      str(wrapped.get(key.version, 0)) if key.purpose == "record" else "")  # fmt: skip
     out.print(table)
+    root = hub.store.crypto.keyring.root
+    try:
+        newest = str(root.newest())
+    except Unavailable as away:
+        newest = f"unknown: {away}"
+    out.print(
+        f"root: {root.name} {settings().root_key_name if root.name != 'file' else ''}, newest version {newest}"
+    )
+
+
+@app.command("rotate")
+def rotate(
+    purpose: Purpose,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Of record: wrap everything anew before returning.")
+    ] = False,
+) -> None:
+    """Make a new version of a key. The old one stays good until it is retired."""
+    hub = opened_hub()
+    if _known(purpose) == ROOT:
+        done = _operate(hub, "rotate root", key_rotation.rotate_root)
+        out.print(f"root: version {done[0]} now wraps the hub's keys; {done[1]} were wrapped anew")
+        return
+    version = _operate(hub, f"rotate {purpose}", lambda tx: key_rotation.rotate(tx, purpose))
+    hub.store.crypto.look()
+    out.print(
+        f"{purpose}: version {version} is made, and version {version - 1} stays good until it is retired"
+    )
+    if purpose == "record":
+        if wait:
+            _rewrap(hub)
+        else:
+            out.print("'exchange work' wraps everything anew; 'exchange keys status' shows how far it is")
+
+
+@app.command("rewrap")
+def rewrap() -> None:
+    """Wrap anew, now, what lies under an older version of record."""
+    _rewrap(opened_hub())
+
+
+@app.command("retire")
+def retire(purpose: Purpose, version: Version) -> None:
+    """Take an old version out of use, where nothing needs it any more."""
+    if _known(purpose) == ROOT:
+        out.print("Versions of the root are not retired: rotate root, then destroy the old version.")
+        raise typer.Exit(USED_WRONGLY)
+    _operate(
+        opened_hub(), f"retire {purpose} {version}", lambda tx: key_rotation.retire(tx, purpose, version)
+    )
+    out.print(f"{purpose}: version {version} is retired")
+
+
+@app.command("destroy")
+def destroy(
+    purpose: Purpose,
+    version: Version,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Destroy a version for ever: backups from before it was rotated do not open without it."""
+    _known(purpose)
+    if not yes:
+        if not sys.stdin.isatty():
+            out.print("Say --yes: nobody is here to be asked.")
+            raise typer.Exit(USED_WRONGLY)
+        typer.confirm(
+            f"Destroy version {version} of {purpose}? Backups from before it was rotated never open again",
+            abort=True,
+        )
+    hub = opened_hub()
+    if purpose == ROOT:
+        _operate(hub, f"destroy root {version}", lambda tx: key_rotation.destroy_root(tx, version))
+    else:
+        _operate(hub, f"destroy {purpose} {version}", lambda tx: key_rotation.destroy(tx, purpose, version))
+    out.print(f"{purpose}: version {version} is destroyed")
+
+
+def _operate(hub: Hub, described: str, act: Callable[[Transaction], _Done]) -> _Done:
+    """Run an operator's act with its audit event; what refuses it is one sentence and exit code 1."""
+    done: list[_Done] = []
+    try:
+        hub.spine.operate(f"keys {described}", lambda transaction: done.append(act(transaction)))
+    except (Conflict, NotSupported) as refused:
+        out.print(f"refused: {refused}")
+        raise typer.Exit(1) from None
+    return done[0]
+
+
+def _rewrap(hub: Hub) -> None:
+    """Step until nothing lies under an older version; what others hold is waited for."""
+    walk, told = Rewrapping(hub.store), time.monotonic()
+    while True:
+        is_unfinished = walk.step()
+        if time.monotonic() - told >= PROGRESS_SECONDS:
+            out.print(f"wrapped anew: {walk.moved}")
+            told = time.monotonic()
+        if not is_unfinished:
+            with hub.store.transaction() as transaction:
+                newest = hub.store.crypto.keyring.version("record")
+                left = sum(number for version, number in counts(transaction).items() if version < newest)
+            if not left:
+                break
+            time.sleep(PROGRESS_SECONDS)
+    out.print(f"wrapped anew: {walk.moved}; nothing lies under an older version")
+
+
+def _known(purpose: str) -> str:
+    if purpose not in (ROOT, *PURPOSES):
+        out.print(f"There is no such key: it is root, or one of {', '.join(PURPOSES)}.")
+        raise typer.Exit(USED_WRONGLY)
+    return purpose
+
+
+def _made(key: HubKey) -> str:
+    return (
+        datetime.fromtimestamp(key.made_at / 1_000_000, UTC)
+        .astimezone(settings().zone)
+        .isoformat(" ", "minutes")
+    )

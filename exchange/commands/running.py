@@ -16,8 +16,9 @@ from exchange.hub import open_hub, prepare
 from exchange.serve import serve as run_servers
 from exchange.settings import settings
 from exchange.worker.notices import notify_until
+from exchange.worker.rewrap import rewrap_until
 from exchange.worker.seal_audit_log import seal_until
-from exchange.worker.steps import derive_until, index_until, relabel_until
+from exchange.worker.steps import derive_until, index_until, rekey_until, relabel_until
 
 app: Final = typer.Typer()
 
@@ -39,13 +40,13 @@ def serve() -> None:
 
 @app.command()
 def work() -> None:
-    """Do what happens later - seal the log, index, label and read Consents anew, send notices - until stopped."""
+    """Do what happens later - seal the log, index, label, read Consents and wrap keys anew, notify - until stopped."""
     prepare(settings())
     hub = open_hub(settings())
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    for later in (derive_until, index_until, notify_until, relabel_until):
+    for later in (derive_until, index_until, notify_until, relabel_until, rewrap_until, rekey_until):
         threading.Thread(target=later, args=(stopped, hub.spine), daemon=True).start()
     seal_until(stopped, hub.spine, settings().checkpoint_seconds)
 

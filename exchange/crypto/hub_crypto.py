@@ -41,8 +41,6 @@ _PAGE: Final = b"page token"
 _SECRET: Final = b"secret"
 _BACKUP: Final = b"backup"
 _EVENT: Final = b"audit event"
-DICTIONARY: Final = b"dictionary"
-"""What a compression dictionary is bound to."""
 
 
 class HubCrypto:
@@ -131,17 +129,17 @@ class HubCrypto:
 
     # -- what lies in the database sealed, beside the records
 
-    def seal_secret(self, text: bytes, bound_to: bytes) -> bytes:
-        """Seal a secret of the hub's own to its place. store/rewrapping lists the places."""
-        return self._seal("record", _SECRET, self._keyring.version("record"), text, bound_to)
+    def seal_secret(self, text: bytes, bound_to: bytes, version: int) -> bytes:
+        """Seal a secret of the hub's own to its place. store/sealed_places lists the places, and alone calls this."""
+        return self._seal("record", _SECRET, version, text, bound_to)
 
     def open_secret(self, sealed: bytes, bound_to: bytes) -> bytes:
         """A secret's text. Raises: SealBroken."""
         return self._open("record", _SECRET, sealed_version(sealed), sealed, bound_to)
 
-    def seal_dictionary(self, text: bytes) -> bytes:
-        """Seal a compression dictionary: it is trained from records and holds fragments of them."""
-        return self.seal_secret(text, DICTIONARY)
+    def seal_dictionary(self, text: bytes, number: int) -> bytes:
+        """Seal a new hub's compression dictionary: it is trained from records and may hold fragments of them."""
+        return self.seal_secret(text, dictionary_bound(number), self._keyring.version("record"))
 
     def wrap_backup_key(self, key: bytes, bound_to: bytes) -> bytes:
         """The key of a backup, wrapped under the hub's newest backup key, whose version it names."""
@@ -219,6 +217,11 @@ class HubCrypto:
         return _opened(self._keyring, purpose, use, version, sealed, bound_to)
 
 
+def dictionary_bound(number: int) -> bytes:
+    """What a compression dictionary is bound to: its place, as store/sealed_places writes it."""
+    return f"dictionary.sealed {number}".encode()
+
+
 def sealed_version(sealed: bytes) -> int:
     """The version of the key that something sealed names; 0 where it names none."""
     return int(struct.unpack_from(">H", sealed)[0]) if len(sealed) > VERSION_BYTES + NONCE_BYTES else 0
@@ -263,7 +266,7 @@ def open_hub_crypto(
     """The cryptography that a root opens. Raises: SealBroken - another root made these rows; Unavailable."""
     keyring = Keyring(root, rows)
     return HubCrypto(keyring, {
-        number: _opened(keyring, "record", _SECRET, sealed_version(sealed), sealed, DICTIONARY)
+        number: _opened(keyring, "record", _SECRET, sealed_version(sealed), sealed, dictionary_bound(number))
         for number, sealed in dictionaries
     })  # fmt: skip
 

@@ -37,6 +37,7 @@ LOG: Final = logging.getLogger("exchange.crypto")
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
 FINGERPRINT_BYTES: Final = 8
+CLOSED: Final = "the root does not answer, and a key of the hub is not open"
 TOLD_SECONDS: Final = 1.0
 """How often callers can make this process look for versions that it does not know."""
 SETTLED_SECONDS: Final = 2.0
@@ -80,9 +81,14 @@ class Keyring:
         return self._rows
 
     def version(self, purpose: str) -> int:
-        """The version that makes what is new: the newest active one. Raises: SealBroken - there is none."""
+        """The version that makes what is new: the newest active one.
+
+        Raises: SealBroken - there is none; Unavailable - there is, and the root that opens it is away.
+        """
         active = self.active(purpose)
         if not active:
+            if any(row.purpose == purpose and row.state == ACTIVE for row in self._rows):
+                raise Unavailable(CLOSED)
             raise SealBroken(f"the hub has no key for '{purpose}'")
         return active[0]
 
@@ -116,7 +122,7 @@ class Keyring:
             found = self._keys.get(place)
         if found is None:
             if any((row.purpose, row.version) == place and row.state != DESTROYED for row in self._rows):
-                raise Unavailable("the root does not answer, and a key of the hub is not open")
+                raise Unavailable(CLOSED)
             raise SealBroken(f"the hub has no key for '{purpose}' of that version")
         return found
 

@@ -21,6 +21,7 @@ import pyotp
 from exchange.problems import Invalid
 from exchange.provider.password import hash_password, is_password
 from exchange.settings import settings
+from exchange.store.sealed_places import ONE_TIME_CODE
 from exchange.store.session import Transaction
 
 ENROLMENT_SECONDS: Final = 24 * 3600
@@ -122,7 +123,7 @@ def finish_enrolment(
         return False
     if not hmac.compare_digest(person.enrolment_hash, _hash(enrolment)):
         return False
-    sealed = transaction.crypto.seal_secret(totp_secret.encode(), _bound(subject))
+    sealed = ONE_TIME_CODE.seal(transaction, subject, totp_secret.encode())
     transaction.run(ENROL, (password_hash, sealed, step, subject))
     return True
 
@@ -141,7 +142,7 @@ def sign_in(transaction: Transaction, username: str, password: str, code: str) -
     if not person.may_try():
         return None, f"{person.subject} is locked or past the last day"
     # 3. and 4.
-    secret = transaction.crypto.open_secret(person.totp_sealed, _bound(person.subject)).decode()
+    secret = ONE_TIME_CODE.open(transaction, person.subject, person.totp_sealed).decode()
     step = _step_of(secret, code, person.totp_step)
     if not is_right or step is None:
         _count_failure(transaction, person)
@@ -198,7 +199,3 @@ def _person(row: tuple[Any, ...]) -> Person:
 
 def _hash(secret: str) -> bytes:
     return sha256(secret.encode()).digest()
-
-
-def _bound(subject: str) -> bytes:
-    return f"provider totp {subject}".encode()

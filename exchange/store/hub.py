@@ -48,7 +48,7 @@ def prepare_keys(url: str, settings: Settings, root: Root) -> bool:
                 data_key.insert(), {"compartment": REGION, "wrapping_version": version, "wrapped": sealed}
             )
             connection.execute(
-                dictionary.insert(), {"number": 1, "sealed": crypto.seal_dictionary(first_dictionary())}
+                dictionary.insert(), {"number": 1, "sealed": crypto.seal_dictionary(first_dictionary(), 1)}
             )
             return True
     except OperationalError as error:

@@ -81,7 +81,7 @@ def test_a_page_token_opens_for_whom_it_was_made():
 
 
 def test_a_dictionary_lies_sealed():
-    sealed = HUB.seal_dictionary(first_dictionary())
+    sealed = HUB.seal_dictionary(first_dictionary(), 1)
     assert first_dictionary()[64:128] not in sealed
     assert open_hub_crypto(ROOT, ROWS, [(1, sealed)]).dictionaries.newest == 1
     with pytest.raises(SealBroken):
@@ -143,7 +143,7 @@ def test_a_token_of_the_former_key_is_good_until_that_is_retired():
 
 @given(st.binary(max_size=200), st.binary(max_size=40), st.binary(max_size=40))
 def test_a_secret_opens_in_its_place_alone(text, place, other):
-    sealed = HUB.seal_secret(text, place)
+    sealed = HUB.seal_secret(text, place, 1)
     assert sealed_version(sealed) == 1
     assert HUB.open_secret(sealed, place) == text
     if place != other:
@@ -165,7 +165,7 @@ def test_what_names_no_key_does_not_open(sealed):
 
 def test_the_version_that_a_secret_names_is_sealed_with_it():
     both = hub_of(make_hub_key(ROOT, "record", 2))
-    sealed = both.seal_secret(b"text", b"place")
+    sealed = both.seal_secret(b"text", b"place", 2)
     assert sealed_version(sealed) == 2
     with pytest.raises(SealBroken):
         both.open_secret(b"\x00\x01" + sealed[2:], b"place")
