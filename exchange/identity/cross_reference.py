@@ -31,14 +31,17 @@ SELECT {COLUMNS}, p.person FROM (
 JOIN patient_record p ON p.compartment = k.compartment
 JOIN resource r ON r.compartment = k.compartment AND r.type = %(type)s AND r.id = p.patient_id AND NOT r.is_deleted"""  # noqa: S608
 
-STORE: Final = """
-DELETE FROM identity_key WHERE compartment = %(compartment)s AND hash <> ALL(%(hashes)s::bigint[]);
+ADD_KEYS: Final = """
 INSERT INTO identity_key (hash, compartment)
 SELECT h, %(compartment)s FROM unnest(%(hashes)s::bigint[]) h
-WHERE NOT EXISTS (SELECT 1 FROM identity_key k WHERE k.compartment = %(compartment)s AND k.hash = h);
+WHERE NOT EXISTS (SELECT 1 FROM identity_key k WHERE k.compartment = %(compartment)s AND k.hash = h)"""
+
+STORE: Final = f"""
+DELETE FROM identity_key WHERE compartment = %(compartment)s AND hash <> ALL(%(hashes)s::bigint[]);
+{ADD_KEYS};
 INSERT INTO patient_record (compartment, custodian, person, patient_id, linked_by)
 VALUES (%(compartment)s, %(custodian)s, %(person)s, %(patient_id)s, %(linked_by)s)
-ON CONFLICT (compartment) DO UPDATE SET person = excluded.person, linked_by = excluded.linked_by"""
+ON CONFLICT (compartment) DO UPDATE SET person = excluded.person, linked_by = excluded.linked_by"""  # noqa: S608
 
 # Whose Patients agree with this one, both ways; what agreed with an earlier version of it does so no more.
 LINK: Final = """
@@ -116,6 +119,13 @@ def register(
         gone = "the records do not agree any more"
         changes += [Linkage("unlink", compartment, each, gone) for each in sorted(before.difference(linked))]
     return tuple(changes)
+
+
+def add_keys(transaction: Transaction, compartment: int, patient: dict[str, Any]) -> None:
+    """Find a record by its documents under each version of the key that is written, beside what finds it already."""
+    hashes = identity_hashes(transaction, demographics(patient))
+    if hashes:
+        transaction.run(ADD_KEYS, {"hashes": hashes, "compartment": compartment})
 
 
 def identity_hashes(transaction: Transaction, described: Demographics) -> list[int]:

@@ -18,6 +18,7 @@ from exchange.fhir.definitions import SearchParameter, type_name
 from exchange.fhir.path import compile_expression
 from exchange.search.index import hashed_forms
 from exchange.search.population import is_population_form
+from exchange.store.index_rotation import know
 from exchange.store.session import Transaction
 from exchange.store.versions import COLUMNS, enter_tokens, opened
 
@@ -44,6 +45,7 @@ WHERE id = %(id)s AND type = %(type)s AND compartment = %(compartment)s AND vers
 
 def index_step(transaction: Transaction) -> bool:
     """One step of the oldest parameter that is not indexed; whether more is to do at once. The caller commits."""
+    know(transaction)
     rows = transaction.rows(NEXT)
     if not rows:
         return False

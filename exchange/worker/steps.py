@@ -38,6 +38,11 @@ def derive_until(stopped: threading.Event, spine: Spine, pause_seconds: float = 
     _repeat(stopped, spine.derive_consents, "E-305 reading Consents anew", pause_seconds)
 
 
+def rekey_until(stopped: threading.Event, spine: Spine, pause_seconds: float = PAUSE_SECONDS) -> None:
+    """Move the index to a new version of its key."""
+    _repeat(stopped, spine.rekey_index, "E-309 moving the index to a new key", pause_seconds)
+
+
 def _repeat(stopped: threading.Event, step: Step, what: str, pause_seconds: float) -> None:
     """Do steps until told to stop. One that fails is logged and tried again: it left nothing half done."""
     while not stopped.is_set():

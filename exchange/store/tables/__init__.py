@@ -37,6 +37,7 @@ from exchange.store.tables.people import (
 from exchange.store.tables.record import (
     custom_parameter,
     data_key,
+    index_rotation,
     resource,
     resource_history,
     shared_record,
@@ -71,6 +72,7 @@ __all__ = [
     "emergency_case",
     "hub_key",
     "identity_key",
+    "index_rotation",
     "linkage_review",
     "metadata",
     "patient_record",

@@ -91,6 +91,21 @@ custom_parameter = Table(
     comment="search parameters that have been posted, and how far they are indexed",
 )
 
+index_rotation = Table(
+    "index_rotation",
+    metadata,
+    Column("version", SmallInteger, nullable=False, autoincrement=False, comment="of the index key"),
+    Column("former", SmallInteger, nullable=False),
+    Column("state", Text, nullable=False, comment="see store/index_rotation"),
+    Column("since", BigInteger, nullable=False, comment="when the state began, by the database's clock"),
+    Column("done", Text, nullable=False, server_default=text("''"), comment="the last that was gone through"),
+    Column("done_type", SmallInteger, nullable=False, server_default=text("0")),
+    Column("moved", BigInteger, nullable=False, server_default=text("0")),
+    PrimaryKeyConstraint("version"),
+    info=REFERENCE,
+    comment="rotations of the index key, and how far the newest is",
+)
+
 shared_record = Table(
     "shared_record",
     metadata,
