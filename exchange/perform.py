@@ -42,9 +42,11 @@ from exchange.interactions.transaction import TransactionBundle
 from exchange.interactions.update import Delete, Update
 from exchange.interactions.vread import VersionRead
 from exchange.interactions.wanted import as_wanted, without_unwanted_bodies
+from exchange.operations.access_statistics import AccessStatistics
 from exchange.operations.accesses import Accesses
 from exchange.operations.close_emergency import CloseEmergency
 from exchange.operations.determine_sensitivity import DetermineSensitivity
+from exchange.operations.disclosure import Disclosure
 from exchange.operations.docref import DocRef
 from exchange.operations.document import Document
 from exchange.operations.emergency_cases import EmergencyCases
@@ -104,9 +106,11 @@ ACTS: Final[dict[str, Callable[[Request, Requester], Act]]] = {
     "transaction": TransactionBundle,
 }
 OPERATIONS: Final[dict[str, Callable[[Request, Requester], Act]]] = {
+    "access-statistics": AccessStatistics,
     "accesses": Accesses,
     "close-emergency": CloseEmergency,
     "determine-sensitivity": DetermineSensitivity,
+    "disclosure": Disclosure,
     "docref": DocRef,
     "document": Document,
     "emergency-cases": EmergencyCases,

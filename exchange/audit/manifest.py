@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from exchange.audit.leaf import BLINDING_BYTES
-from exchange.fhir.resource import dump, parse
+from exchange.fhir.resource import dump, load
 
 MANIFEST_VERSION: Final = 2
 """What a manifest is sealed to in the place of its event's version, which is always 1."""
@@ -26,5 +26,5 @@ def manifest_text(event_id: str, references: Sequence[str]) -> bytes:
 
 def shown_in(text: bytes) -> list[str]:
     """The versions in an opened manifest."""
-    found: dict[str, Any] = parse(text, max_bytes=len(text))
+    found: dict[str, Any] = load(text)
     return [str(each) for each in found["shown"]]

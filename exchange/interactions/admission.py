@@ -143,7 +143,9 @@ def store(transaction: Transaction, requester: Requester, admitted: Sequence[Adm
         else:
             _stamp(each, transaction.now, requester)
             each.text = dump(each.resource)
-            found_by = replace(index(each.resource, each.own_patients, blind, each.compartment), facets=shared)
+            found_by = replace(
+                index(each.resource, each.own_patients, blind, each.compartment), facets=shared
+            )
             writes.append(
                 Write(each.compartment, requester.custodian, code, each.resource_id, each.version_id,
                       transaction.now, each.text, found_by, each.members)

@@ -37,11 +37,13 @@ _OFFICIAL: Final = "http://hl7.org/fhir/OperationDefinition/"
 _BULK: Final = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/"
 _BACKPORT: Final = "http://hl7.org/fhir/uv/subscriptions-backport/OperationDefinition/backport-subscription-"
 DEFINED: Final[dict[str, dict[str, str]]] = {
+    "access-statistics": {"AuditEvent": "urn:chasqui:operation:access-statistics"},
     "accesses": {"AuditEvent": "urn:chasqui:operation:accesses"},
     "close-emergency": {"": "urn:chasqui:operation:close-emergency"},
     "file": {"Consent": "urn:chasqui:operation:file"},
     "revoke": {"Consent": "urn:chasqui:operation:revoke"},
     "determine-sensitivity": {"Encounter": "urn:chasqui:operation:determine-sensitivity"},
+    "disclosure": {"AuditEvent": "urn:chasqui:operation:disclosure"},
     "docref": {"DocumentReference": "http://hl7.org/fhir/uv/ipa/OperationDefinition/docref"},
     "document": {"Composition": f"{_OFFICIAL}Composition-document"},
     "emergency-cases": {"": "urn:chasqui:operation:emergency-cases"},

@@ -102,6 +102,8 @@ INTERACTIONS: dict[str, Callable[[World], Any]] = {
     "batch": lambda w: w.post.bundle("batch", [entry("GET", "Patient/posta-p1")]),
 }
 OPERATED: dict[str, Callable[[World], Any]] = {
+    "access-statistics": lambda w: w.administrator.get("AuditEvent/$access-statistics"),
+    "disclosure": lambda w: w.administrator.get(f"AuditEvent/{w.event}/$disclosure?case=EXP-1"),
     "accesses": lambda w: w.administrator.get("AuditEvent/$accesses?_count=1"),
     "determine-sensitivity": lambda w: w.post.operate(
         "Encounter/posta-e1/$determine-sensitivity", a_determination("V", now())
@@ -136,6 +138,7 @@ def test_an_interaction(world, interaction):
 def test_an_operation(world, operation):
     if operation == "close-emergency":
         world.case = opened(a_physician(world), "hospital-p2")
+    world.event = world.events()[-1]["id"]
     assert written(world, lambda: OPERATED[operation](world)) == 1
 
 
