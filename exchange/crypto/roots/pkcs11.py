@@ -32,6 +32,7 @@ KEY_BITS: Final = 256
 NONCE_BYTES: Final = 12
 TAG_BITS: Final = 128
 VERSION_BYTES: Final = 2
+PROBE_BITS: Final = 64
 _TRIAL: Final = b"trial"
 _Found = TypeVar("_Found")
 
@@ -119,7 +120,8 @@ class Pkcs11Root:
         """The versions in the token. Raises: SealBroken - a key that could be taken out, or two of one version."""
         wanted = {Attribute.CLASS: ObjectClass.SECRET_KEY, Attribute.LABEL: self._key_name}
         found: dict[int, Any] = {}
-        for key in session.get_objects(wanted):
+        # A search is read to its end at once: one that is left open keeps the session from every other operation.
+        for key in list(session.get_objects(wanted)):
             number = key[Attribute.ID]
             version = int.from_bytes(number, "big")
             if len(number) != VERSION_BYTES or not version or version in found:
@@ -149,6 +151,9 @@ class Pkcs11Root:
         raise AssertionError("the last try returns or raises")  # pragma: no cover
 
     def _opened_session(self) -> Any:
+        # A search on a session that is gone would complain a second time when it is thrown away: asked before.
+        if self._session is not None and not _is_alive(self._session):
+            self._close()
         if self._session is None:
             pin = read_private(self._pin_file, "the token's PIN file").strip()
             token = self._found_token()
@@ -183,6 +188,14 @@ class Pkcs11Root:
                 session.close()
         except PKCS11Error:
             return
+
+
+def _is_alive(session: Any) -> bool:
+    try:
+        session.generate_random(PROBE_BITS)
+    except PKCS11Error:
+        return False
+    return True
 
 
 def _sealed(key: Any, text: bytes, bound_to: bytes) -> bytes:

@@ -228,7 +228,8 @@ def _server(url: str, *, is_demo: bool) -> str:
         parts, has_port = urlsplit(""), False
     is_local = is_demo and parts.hostname in _LOOPBACK
     is_plain = not (parts.query or parts.fragment or "@" in parts.netloc) and parts.path in ("", "/")
-    if not (parts.hostname and has_port and is_plain and url.isascii() and url.isprintable()):
+    is_written_plainly = url.isascii() and url.isprintable() and " " not in url
+    if not (parts.hostname and has_port and is_plain and is_written_plainly):
         raise SealBroken("EXCHANGE_TRANSIT_URL is no address such as https://vault:8200")
     if parts.scheme != "https" and not (parts.scheme == "http" and is_local):
         raise SealBroken("EXCHANGE_TRANSIT_URL must begin with https: keys travel there")
