@@ -145,6 +145,11 @@ class Settings(BaseSettings):
         10, ge=1, le=60, description="Longest time between two audit checkpoints."
     )
     audit_origin: str = Field("chasqui.hub/audit", description="Origin line of the audit log's checkpoints.")
+    witnesses: str | None = Field(
+        None,
+        description="Outside witnesses of the audit log, to which `exchange work` hands each head: `URL KEY` each, "
+        "between semicolons, or a file with one a line. By https, or http on this machine. Empty: nobody cosigns.",
+    )
     policy_file: Path | None = Field(
         None, description="The regional policy, a TOML file. Empty: the one that comes with the program."
     )

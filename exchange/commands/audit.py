@@ -18,6 +18,7 @@ from exchange.audit.checkpoint import MAX_NOTE_LETTERS, verifier_key
 from exchange.audit.evidence import Asked, number_of_request, write_pack
 from exchange.audit.export import export_log
 from exchange.audit.verify import verify_log
+from exchange.audit.witnessing import outside_witnesses
 from exchange.commands.opened import USED_WRONGLY, opened_hub, out
 from exchange.hub import Hub
 from exchange.problems import NotFound, Unavailable
@@ -134,7 +135,8 @@ def pack(
 
 def published_keys(hub: Hub) -> list[str]:
     """The log's keys, the newest first, and its witnesses', as they are handed out."""
-    return [verifier_key(settings().audit_origin, each) for each in hub.store.crypto.checkpoint_keys]
+    own = [verifier_key(settings().audit_origin, each) for each in hub.store.crypto.checkpoint_keys]
+    return own + [each.key.text() for each in outside_witnesses(settings().witnesses or "")]
 
 
 def _placed(hub: Hub, compartment: int, asked: Asked) -> int:
