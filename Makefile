@@ -7,6 +7,7 @@
 #   make oracle [CASES=5000]                         random searches against a naive evaluator
 #   make noninterference [CASES=20000]               random regions and requests: what is hidden changes no answer
 #   make timing [ARGS=1000]                          how long what is hidden takes, beside what is absent
+#   make rank-attack [PEOPLE=20000]                  what a dump names by how often something stands in the index
 #   make examples [ARGS="--every 9"]                 HL7's official examples into a hub and out again, JSON and XML
 #   make vectors [ARGS="labels"]                     decisions on consents: situations, answers and why
 #   make mutation [ARGS="--part 1/8"]                takes each guard away: a test has to notice
@@ -37,7 +38,7 @@ export DATABASE_URL
 
 PIP := $(PYTHON) -m pip --quiet --python $(BIN)/python install --no-warn-script-location
 
-.PHONY: help demo test bench oracle noninterference timing examples vectors mutation tamper fuzz lint lock dictionary clean
+.PHONY: help demo test bench oracle noninterference timing rank-attack examples vectors mutation tamper fuzz lint lock dictionary clean
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
@@ -62,6 +63,10 @@ noninterference: $(PROGRAM)
 
 timing: $(PROGRAM)
 	@$(BIN)/python -m tests.properties.timing $(ARGS)
+
+rank-attack: PEOPLE = 200000
+rank-attack: $(PROGRAM)
+	@$(BIN)/python -m tests.properties.ranking $(PEOPLE) $(ARGS)
 
 examples: $(PROGRAM)
 	@$(BIN)/python -m tests.conformance.examples $(ARGS)

@@ -19,7 +19,7 @@ from exchange.crypto.hub_key import PURPOSES, HubKey
 from exchange.hub import Hub
 from exchange.problems import Conflict, NotSupported, Unavailable
 from exchange.settings import settings
-from exchange.store import key_rotation
+from exchange.store import index_rotation, key_rotation
 from exchange.store.hub_keys import hub_keys
 from exchange.store.rewrapping import Rewrapping, counts
 from exchange.store.session import Transaction
@@ -44,11 +44,14 @@ def key_status() -> None:
     hub = opened_hub()
     with hub.store.transaction() as transaction:
         keys, wrapped = hub_keys(transaction), counts(transaction)
+        rotation = index_rotation.progress(transaction)
     table = Table("purpose", "version", "state", "under root", "made", "wraps")
     for key in keys:
         table.add_row(key.purpose, str(key.version), key.state, str(key.root_version or ""), _made(key),
                       str(wrapped.get(key.version, 0)) if key.purpose == "record" else "")  # fmt: skip
     out.print(table)
+    if rotation:
+        out.print(rotation)
     root = hub.store.crypto.keyring.root
     try:
         newest = str(root.newest())
@@ -77,6 +80,8 @@ def rotate(
     out.print(
         f"{purpose}: version {version} is made, and version {version - 1} stays good until it is retired"
     )
+    if purpose == "index":
+        out.print("'exchange work' moves the index to it; 'exchange keys status' shows how far it is")
     if purpose == "record":
         if wait:
             _rewrap(hub)

@@ -222,3 +222,16 @@ def test_a_transaction_that_began_before_holds_a_change_back(world):
             assert world.spine.rekey_index() is False
         assert state_of(world) == "both"
     assert stepped(world, world.spine) == "filling"
+
+
+def test_an_operator_sees_how_far_it_is(world):
+    def told() -> str:
+        with world.database_store.transaction() as transaction:
+            return index_rotation.progress(transaction)
+
+    assert told() == ""
+    rotate(world)
+    while stepped(world, world.spine) != "filling":
+        pass
+    world.spine.rekey_index()
+    assert told() == "index: from version 1 to 2: filling, 30 rows gone through"
