@@ -14,7 +14,18 @@ import typer
 from rich.console import Console
 
 from exchange import __version__
-from exchange.commands import accounts, audit, clients, demo, keys, policy, running, terminology, witness
+from exchange.commands import (
+    accounts,
+    audit,
+    clients,
+    demo,
+    erase,
+    keys,
+    policy,
+    running,
+    terminology,
+    witness,
+)
 from exchange.commands.opened import out
 from exchange.problems import Problem
 
@@ -31,6 +42,7 @@ app.add_typer(accounts.app, name="accounts")
 app.add_typer(accounts.people, name="people")
 app.add_typer(audit.app, name="audit")
 app.add_typer(keys.app, name="keys")
+app.add_typer(erase.app)
 app.add_typer(terminology.app, name="terminology")
 app.add_typer(terminology.packages, name="package")
 app.add_typer(policy.app, name="policy")

@@ -80,6 +80,7 @@ from exchange.search.custom_index import index_step
 from exchange.search.parameter import install
 from exchange.settings import settings
 from exchange.store.canonical import record_canonicals
+from exchange.store.erasure import sweep
 from exchange.store.hub_keys import hub_keys
 from exchange.store.index_rotation import know as know_index_versions
 from exchange.store.rewrapping import Rewrapping
@@ -337,6 +338,13 @@ class Spine:
         """One step of reading Consents anew by the policy and catalogues that count; whether there is more to do."""
         with self._store.transaction() as transaction:
             is_unfinished = self._derivation.step(transaction)
+            transaction.commit()
+            return is_unfinished
+
+    def sweep_erased(self) -> bool:
+        """One step of removing what was written late into records that were erased; whether there is more at once."""
+        with self._store.transaction() as transaction:
+            is_unfinished = sweep(transaction)
             transaction.commit()
             return is_unfinished
 

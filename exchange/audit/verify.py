@@ -14,6 +14,7 @@ from exchange.audit.chain import Frontier
 from exchange.audit.checkpoint import Checkpoint, read
 from exchange.audit.leaf import NO_MANIFEST, commitment, digest, finding_text, leaf
 from exchange.problems import SealBroken
+from exchange.store.erasure import erasure_text
 from exchange.store.session import Transaction
 
 BATCH_ROWS: Final = 5_000
@@ -29,6 +30,7 @@ FROM audit_leaf l LEFT JOIN audit_event e ON e.id = l.id::text AND e.compartment
 WHERE l.leaf_index >= %s ORDER BY l.leaf_index LIMIT %s"""
 
 CHECKPOINTS: Final = "SELECT size, note FROM audit_checkpoint ORDER BY size"
+ERASURES: Final = "SELECT compartment, erased_at, mac FROM erasure"
 NODES: Final = "SELECT height, index, hash FROM audit_node"
 
 UNPLACED: Final = """
@@ -65,6 +67,7 @@ def verify_log(transaction: Transaction) -> Verification:
     # 2. Every leaf, in order, against its event; the tree against every head and kept subtree that it passes.
     frontier = Frontier()
     kept = {(height, index): bytes(found) for height, index, found in transaction.rows(NODES)}
+    erased = _erased(transaction, result)
     counts: dict[int, int] = {}
     sizes = [0, *sorted(heads)]
     for index, event_id, stored, compartment, sequence, is_same_transaction, *row in _leaves(transaction):
@@ -75,7 +78,10 @@ def verify_log(transaction: Transaction) -> Verification:
         is_next = compartment < 0 or sequence == counts[compartment]
         around = heads.get(sizes[0]), heads.get(sizes[1]) if len(sizes) > 1 else None
         for wrong in _wrong(
-            bytes(stored), (compartment, sequence, is_next, bool(is_same_transaction)), around, row
+            bytes(stored),
+            (compartment, sequence, is_next, bool(is_same_transaction), compartment in erased),
+            around,
+            row,
         ):
             result.add(f"leaf {index}: event {event_id} {wrong}")
         for height, place, found in frontier.append(bytes(stored)):
@@ -97,13 +103,24 @@ def verify_log(transaction: Transaction) -> Verification:
     return result
 
 
+def _erased(transaction: Transaction, result: Verification) -> set[int]:
+    """The records that the hub erased; somebody who only says so is found."""
+    found = set()
+    for compartment, erased_at, mac in transaction.rows(ERASURES):
+        if transaction.crypto.is_event_authentic(erasure_text(compartment, erased_at), bytes(mac)):
+            found.add(compartment)
+        else:
+            result.add(f"record {compartment}: said to be erased, and not by this hub")
+    return found
+
+
 def _heads(transaction: Transaction, result: Verification) -> dict[int, Checkpoint]:
     heads: dict[int, Checkpoint] = {}
     newest = 0
     for size, note in transaction.rows(CHECKPOINTS):
         result.checkpoints += 1
         try:
-            checkpoint = read(note, (transaction.crypto.checkpoint_key,))
+            checkpoint = read(note, transaction.crypto.checkpoint_keys)
         except SealBroken as broken:
             result.add(f"checkpoint {size}: {broken}")
             continue
@@ -118,16 +135,17 @@ def _heads(transaction: Transaction, result: Verification) -> dict[int, Checkpoi
 
 def _wrong(
     stored: bytes,
-    place: tuple[int, int, bool, bool],
+    place: tuple[int, int, bool, bool, bool],
     around: tuple[Checkpoint | None, Checkpoint | None],
     row: list[Any],
 ) -> Iterator[str]:
     """What is wrong with an event, as it stands now.
 
-    `place` is compartment and sequence, whether that is the next one of its record, and whether the event is still of
-    the transaction that it was placed for. An erased event is marked, and keeps the digest of what found it.
+    `place` is compartment and sequence, whether that is the next one of its record, whether the event is still of the
+    transaction that it was placed for, and whether the record was erased: its events are marked then, and keep the digest
+    of what found them.
     """
-    compartment, sequence, is_next, is_same_transaction = place
+    compartment, sequence, is_next, is_same_transaction, is_erased = place
     is_deleted, is_marked, committed, body, text_digest, manifest, finding, *found_by = row
     if committed is None:
         yield "was deleted"
@@ -139,7 +157,7 @@ def _wrong(
         yield "was altered"
     elif not is_same_transaction:
         yield "was moved in time"
-    elif is_marked or is_deleted != (finding is not None):
+    elif is_marked or is_deleted != (finding is not None) or (is_deleted and not is_erased):
         yield "was marked so that no search finds it"
     if not is_next:
         yield "is not the next of its record"

@@ -18,7 +18,7 @@ from exchange.settings import settings
 from exchange.worker.notices import notify_until
 from exchange.worker.rewrap import rewrap_until
 from exchange.worker.seal_audit_log import seal_until
-from exchange.worker.steps import derive_until, index_until, rekey_until, relabel_until
+from exchange.worker.steps import derive_until, index_until, rekey_until, relabel_until, sweep_until
 from exchange.worker.witnesses import witness_until
 
 app: Final = typer.Typer()
@@ -47,7 +47,16 @@ def work() -> None:
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    for later in (derive_until, index_until, notify_until, relabel_until, rewrap_until, rekey_until, witness_until):
+    for later in (
+        derive_until,
+        index_until,
+        notify_until,
+        relabel_until,
+        rewrap_until,
+        rekey_until,
+        sweep_until,
+        witness_until,
+    ):
         threading.Thread(target=later, args=(stopped, hub.spine), daemon=True).start()
     seal_until(stopped, hub.spine, settings().checkpoint_seconds)
 

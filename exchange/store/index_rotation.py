@@ -49,7 +49,9 @@ def needs(transaction: Transaction, version: int, _newer: HubKey) -> str:
     """What still needs a version of the index key, in words; empty where nothing does."""
     found = transaction.rows(NEWEST)
     if not found or found[0][1] != version or found[0][2] != "done":
-        return progress(transaction) or "searches go by it; 'exchange work' moves the index to the new version"
+        return (
+            progress(transaction) or "searches go by it; 'exchange work' moves the index to the new version"
+        )
     transaction.run("SET LOCAL statement_timeout = 0")
     is_left: Any = transaction.rows(LEFT, {"bit": version & 1})[0][0]
     return "hashes of it are left in the index" if is_left else ""

@@ -43,6 +43,11 @@ def rekey_until(stopped: threading.Event, spine: Spine, pause_seconds: float = P
     _repeat(stopped, spine.rekey_index, "E-309 moving the index to a new key", pause_seconds)
 
 
+def sweep_until(stopped: threading.Event, spine: Spine, pause_seconds: float = PAUSE_SECONDS) -> None:
+    """Remove what was written late into records that were erased."""
+    _repeat(stopped, spine.sweep_erased, "E-310 sweeping erased records", pause_seconds)
+
+
 def _repeat(stopped: threading.Event, step: Step, what: str, pause_seconds: float) -> None:
     """Do steps until told to stop. One that fails is logged and tried again: it left nothing half done."""
     while not stopped.is_set():

@@ -25,6 +25,7 @@ from exchange.store.tables.consent import (
     policy_version,
     sensitivity_determination,
 )
+from exchange.store.tables.erasure import erasure
 from exchange.store.tables.identity import identity_key, linkage_review, patient_record, record_link
 from exchange.store.tables.keys import dictionary, hub_key
 from exchange.store.tables.people import (
@@ -70,6 +71,7 @@ __all__ = [
     "data_key",
     "dictionary",
     "emergency_case",
+    "erasure",
     "hub_key",
     "identity_key",
     "index_rotation",
