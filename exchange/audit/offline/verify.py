@@ -102,12 +102,10 @@ class Key:
         self.table = multiples((P - point[0], point[1], 1, P - point[3]))
 
     def verifies(self, message, signature):
-        """Whether a signature holds: (1) in its only form, (2) by this key, of this message. Spec: RFC 8032, 5.1.7."""
-        # 1.
+        """Whether a signature holds: in its only form, by this key, of this message. Spec: RFC 8032, 5.1.7."""
         scalar = int.from_bytes(signature[32:], "little")
         if len(signature) != 64 or scalar >= L:
             return False
-        # 2.
         Key.generator = Key.generator or multiples(decoded(bytes.fromhex("58" + "66" * 31)))
         challenge = int.from_bytes(sha512(signature[:32] + self.public + message).digest(), "little") % L
         point = summed(summed((0, 1, 1, 0), Key.generator, scalar), self.table, challenge)
@@ -213,8 +211,7 @@ def signed_head(note, keys):
 
 class Report:
     """What was found: facts, and what is wrong; of that the first lines are shown, the rest counted."""
-    def __init__(self):
-        self.wrongs = 0
+    wrongs = 0
 
     def fact(self, text):
         print("        " + text)
@@ -225,9 +222,10 @@ class Report:
             print("WRONG   " + text)
 
 # --- the whole log: docs/audit.md, "The formats"
+HEADER = re.compile(r"chasqui-audit-log/v1\norigin ([^\n]+)\nleaves (\d{18})\nstrays (\d{18})\nheads (\d{18})\n\n")
 RECORD = struct.Struct(">32s128s16sqqq16s32sB")
 GONE, ERASED = 1, 2
-MARKS = {4: "marked so that no search finds it", 8: "moved to another transaction", 16: "altered: its commitment is another"}
+MARKS = {4: "marked so that no search finds it", 8: "moved to another transaction", 16: "altered: it commits otherwise"}
 CHUNK_LEAVES = 2**16
 
 def named(raw):
@@ -237,19 +235,19 @@ def named(raw):
 def wrong_in(row, low, high):
     """What is wrong with a record: it is (1) there, (2) unmarked, (3) as its leaf says, (4) in the time of its place."""
     stored, digests, place, index, _, instant, event, rest, state = row
-    where = "leaf %d, event %s, %s: " % (index, named(event), when(instant // 10**6))
+    where = f"leaf {index}, event {named(event)}, {when(instant // 10**6)}: "
     if state & GONE:
-        yield "leaf %d, event %s: the event was deleted" % (index, named(event))
+        yield f"leaf {index}, event {named(event)}: the event was deleted"
         return
     yield from (where + text for mark, text in MARKS.items() if state & mark)
     if sha256(b"\0" + sha256(digests).digest() + place).digest() != stored:
         yield where + "altered: its digests do not give its leaf"
     if state & ERASED:
         return
-    if sha256(("%s|%d|%s" % (named(event), instant, rest.hex())).encode()).digest() != digests[64:96]:
+    if sha256(f"{named(event)}|{instant}|{rest.hex()}".encode()).digest() != digests[64:96]:
         yield where + "altered: its leaf commits to another id or instant, or to another way to find it"
     if not low - MARGIN_SECONDS <= instant // 10**6 <= high + MARGIN_SECONDS:
-        yield where + "dated outside of its place, between heads of %s and %s" % (when(low), when(high))
+        yield where + f"dated outside of its place, between heads of {when(low)} and {when(high)}"
 
 def check_leaves(task):
     """Check a run of leaves: what is wrong, the roots over them, those at each head, the records' numbers, the erased."""
@@ -261,7 +259,7 @@ def check_leaves(task):
         data = file.read(count * RECORD.size)
     for number, row in enumerate(RECORD.iter_unpack(data)):
         if row[3] != first + number + shift:
-            found.append("leaf %d: not in its place: leaf %d stands there" % (first + number + shift, row[3]))
+            found.append(f"leaf {first + number + shift}: not in its place: leaf {row[3]} stands there")
             shift = row[3] - first - number
         found += wrong_in(row, low, heads[0][1] if heads else 2**35)
         erased += bool(row[8] & ERASED)
@@ -271,164 +269,147 @@ def check_leaves(task):
         while heads and heads[0][0] == first + number + 1:
             low = heads.popleft()[1]
             at_heads.append(list(roots))
-    return found[:MOST_SHOWN], len(found), roots, at_heads, bytes(numbers), erased
+    return found, roots, at_heads, bytes(numbers), erased
 
 def check_notes(task):
-    """Check the signatures of notes: of each, size, time, root, cosignatures, and what is wrong."""
-    keys, found = [Key(each) for each in task[1]], []
-    for note in task[0]:
+    """Check the signatures of notes: of each, size, time, root, kind, number of cosignatures, and what is wrong."""
+    notes, keys, origin = task
+    keys, found = [Key(each) for each in keys], []
+    for note in notes:
         try:
             head = signed_head(note, keys)
-            found.append((head.size, head.seconds, head.root, len(head.cosigned), "" if head.origin == task[2] else "%s: of the log %.60r" % (head, head.origin)))
+            wrong = "" if head.origin == origin else f"{head}: of another log"
+            found.append((head.size, head.seconds, head.root, "signed", len(head.cosigned), wrong))
         except Wrong as wrong:
-            found.append((0, 0, b"", 0, str(wrong)))
+            found.append((0, 0, b"", "", 0, str(wrong)))
     return found
 
 def in_order(pool, work, tasks):
     """The results of tasks in their order, with few of them under way at a time."""
     waiting = deque()
     for task in tasks:
-        if pool is None:
-            yield work(task)
-            continue
         waiting.append(pool.apply_async(work, (task,)))
         if len(waiting) > 8:
             yield waiting.popleft().get()
     while waiting:
         yield waiting.popleft().get()
 
-class Log:
-    """An exported log: a header in text, records of one size, heads."""
-    form = re.compile(r"chasqui-audit-log/v1\norigin ([^\n]+)\nleaves (\d{18})\nstrays (\d{18})\nheads (\d{18})\n\n")
-
-    def __init__(self, path, keys, report):
-        self.path, self.keys, self.report = path, keys, report
-        with open(path, "rb") as file:
-            found = self.form.match(file.read(4096).decode("utf-8", "replace"))
-            if not found:
-                raise Unreadable("this is no exported audit log")
-            self.origin, (self.leaves, self.strays, self.heads) = found[1], map(int, found.groups()[1:])
-            self.start = len(found[0].encode())
-            self.notes_start = self.start + (self.leaves + self.strays) * RECORD.size
-            if self.notes_start > file.seek(0, 2):
+def notes_of(path, start, count):
+    """The heads' notes of an exported log, one by one."""
+    with open(path, "rb") as file:
+        file.seek(start)
+        for _ in range(count):
+            length = int.from_bytes(file.read(4), "big")
+            note = file.read(min(length, MOST_NOTE))
+            if not note or len(note) != length:
                 raise Unreadable("the exported log is cut off: export it anew")
+            yield note.decode("utf-8", "replace")
 
-    def notes(self):
-        """The heads' notes, one by one."""
-        with open(self.path, "rb") as file:
-            file.seek(self.notes_start)
-            for _ in range(self.heads):
-                length = int.from_bytes(file.read(4), "big")
-                note = file.read(length) if length <= MOST_NOTE else b""
-                if not note or len(note) != length:
-                    raise Unreadable("the exported log is cut off: export it anew")
-                yield note.decode("utf-8", "replace")
+def runs_of(path, start, leaves, heads):
+    """Runs of leaves, each with the heads inside, the time of the head before and that of the one behind."""
+    at, low = 0, 0
+    for first in range(0, leaves, CHUNK_LEAVES):
+        count, begun, before = min(CHUNK_LEAVES, leaves - first), at, low
+        while at < len(heads) and heads[at][0] <= first + count:
+            low, at = heads[at][1], at + 1
+        yield path, start + first * RECORD.size, first, count, before, [each[:2] for each in heads[begun:at + 1]]
 
-    def signed(self, pool):
-        """The heads that the log signed; their sizes and times have to rise. And how often they are cosigned."""
-        notes, texts, heads, cosigned = self.notes(), [key.text for key in self.keys], [], 0
-        tasks = ((batch, texts, self.origin) for batch in iter(lambda: list(islice(notes, 500)), []))
-        for size, seconds, root, count, wrong in (each for found in in_order(pool, check_notes, tasks) for each in found):
+def verify_log(path, keys, seen, processes, report):
+    """An exported log: (1) its heads, (2) its leaves, the tree, the numbers, (3) its end, (4) what has no leaf."""
+    with open(path, "rb") as file:
+        found = HEADER.match(file.read(4096).decode("utf-8", "replace"))
+        if not found:
+            raise Unreadable("this is no exported audit log")
+        leaves, strays, count = map(int, found.groups()[1:])
+        start = len(found[0].encode())
+        end = start + (leaves + strays) * RECORD.size
+        if end > file.seek(0, 2):
+            raise Unreadable("the exported log is cut off: export it anew")
+    heads, cosigned, notes = [], 0, notes_of(path, end, count)
+    with multiprocessing.Pool(processes) as pool:
+        # 1.
+        batches = iter(lambda: list(islice(notes, 500)), [])
+        tasks = ((batch, [key.text for key in keys], found[1]) for batch in batches)
+        for each in (each for batch in in_order(pool, check_notes, tasks) for each in batch):
             last = heads[-1] if heads else (0, 0)
-            if wrong or size <= last[0] or seconds < last[1]:
-                self.report.wrong(wrong or "head of %d events, %s: follows one of %d, %s" % (size, when(seconds), last[0], when(last[1])))
+            if each[5] or each[0] <= last[0] or each[1] < last[1]:
+                after = f"follows one of {last[0]}, {when(last[1])}"
+                report.wrong(each[5] or f"head of {each[0]} events, {when(each[1])}: {after}")
                 continue
-            cosigned += count
-            heads.append((size, seconds, root, "signed"))
-        return heads, cosigned
+            cosigned += each[4]
+            heads.append(each[:4])
+        # 2.
+        kept = sorted((each.size, each.seconds, each.root, "kept") for each in seen)
+        check_tree(pool, path, start, leaves, list(merge(heads, kept)), report)
+    # 3.
+    newest = heads[-1] if heads else (0, 0)
+    report.fact(f"{leaves} events; {len(heads)} signed heads, the newest of {when(newest[1])}; {cosigned} cosignatures")
+    if newest[0] != leaves:
+        report.wrong(f"the newest signed head speaks of {newest[0]} events, the log holds {leaves}")
+    for size, seconds, _, _ in kept:
+        if size > leaves:
+            report.wrong(f"head of {size} events, {when(seconds)}, that was kept: the log holds {leaves}: "
+                         "its end was cut off, or a backup restored")
+    # 4.
+    with open(path, "rb") as file:
+        file.seek(end - strays * RECORD.size)
+        for _ in range(strays):
+            row = RECORD.unpack(file.read(RECORD.size))
+            where = f"event {named(row[6])}, {when(row[5] // 10**6)}"
+            report.wrong(where + ": inserted: it has no leaf, though later ones have")
 
-    def verify(self, seen, processes):
-        """(1) The heads' signatures. (2) Every leaf, the tree at every head, every record's numbers. (3) The end. (4) What has no leaf."""
-        pool = multiprocessing.Pool(processes) if processes > 1 else None
-        try:
-            # 1.
-            heads, cosigned = self.signed(pool)
-            kept = sorted((each.size, each.seconds, each.root, "kept") for each in seen)
-            # 2.
-            self._leaves(list(merge(heads, kept)), pool)
-        finally:
-            if pool is not None:
-                pool.terminate()
-        # 3.
-        newest = heads[-1][:2] if heads else (0, 0)
-        self.report.fact("%d events; %d signed heads, the newest of %s; %d cosignatures" % (self.leaves, len(heads), when(newest[1]), cosigned))
-        if newest[0] != self.leaves:
-            self.report.wrong("the newest signed head speaks of %d events, the log holds %d" % (newest[0], self.leaves))
-        for size, seconds, _, _ in kept:
-            if size > self.leaves:
-                self.report.wrong("head of %d events, %s, that was kept: the log holds %d: its end was cut off, or a backup restored" % (size, when(seconds), self.leaves))
-        # 4.
-        with open(self.path, "rb") as file:
-            file.seek(self.start + self.leaves * RECORD.size)
-            for _ in range(self.strays):
-                row = RECORD.unpack(file.read(RECORD.size))
-                self.report.wrong("event %s, %s: inserted: it has no leaf, though later ones have" % (named(row[6]), when(row[5] // 10**6)))
-
-    def _tasks(self, heads):
-        """Runs of leaves, each with the heads inside, the time of the head before and that of the one behind."""
-        at, low = 0, 0
-        for first in range(0, self.leaves, CHUNK_LEAVES):
-            count = min(CHUNK_LEAVES, self.leaves - first)
-            begun, before = at, low
-            while at < len(heads) and heads[at][0] <= first + count:
-                low, at = heads[at][1], at + 1
-            around = [each[:2] for each in heads[begun:at + 1]]
-            yield self.path, self.start + first * RECORD.size, first, count, before, around
-
-    def _leaves(self, heads, pool):
-        roots, numbered, at, agreed, wrong, erased = [], {}, 0, 0, 0, 0
-        for run, (found, total, part, at_heads, numbers, count) in enumerate(in_order(pool, check_leaves, self._tasks(heads))):
-            for each in found:
-                self.report.wrong(each)
-            self.report.wrongs += total - len(found)
-            erased += count
-            for partial in at_heads:
-                size, seconds, root, kind = heads[at]
-                at += 1
-                if joined(roots + partial) == root:
-                    agreed = agreed if wrong else size
-                    continue
-                wrong += 1
-                if wrong == 1 or kind == "kept":
-                    self.report.wrong("head of %d events, %s, that was %s: the log has another root; the last head that agrees has %d events" % (size, when(seconds), kind, agreed))
-            if len(part) == 1:
-                pushed(roots, run, part[0])
-            for record, number, leaf in struct.iter_unpack(">qqq", numbers):
-                if number != numbered.get(record, 0) + 1:
-                    self.report.wrong("leaf %d: event %d of record %d stands after its event %d" % (leaf, number, record, numbered.get(record, 0)))
-                numbered[record] = number
-        self.report.fact("%d records have events; %d events are of erased records" % (len(numbered), erased))
-        if wrong:
-            self.report.fact("%d heads have another root" % wrong)
+def check_tree(pool, path, start, leaves, heads, report):
+    """Every leaf, the tree at every head, and that each record's events are numbered from 1 without a gap."""
+    roots, numbered, at, agreed, wrong, erased = [], {}, 0, 0, 0, 0
+    for run, part in enumerate(in_order(pool, check_leaves, runs_of(path, start, leaves, heads))):
+        for each in part[0]:
+            report.wrong(each)
+        for partial in part[2]:
+            size, seconds, root, kind = heads[at]
+            at += 1
+            if joined(roots + partial) == root:
+                agreed = agreed if wrong else size
+                continue
+            wrong += 1
+            if wrong == 1 or kind == "kept":
+                report.wrong(f"head of {size} events, {when(seconds)}, that was {kind}: the log has another root; "
+                             f"the last head that agrees has {agreed} events")
+        if len(part[1]) == 1:
+            pushed(roots, run, part[1][0])
+        for record, number, leaf in struct.iter_unpack(">qqq", part[3]):
+            if number != numbered.get(record, 0) + 1:
+                before = numbered.get(record, 0)
+                report.wrong(f"leaf {leaf}: event {number} of record {record} stands after its event {before}")
+            numbered[record] = number
+        erased += part[4]
+    report.fact(f"{len(numbered)} records have events; {erased} events are of erased records")
+    if wrong:
+        report.fact(f"{wrong} heads have another root")
 
 # --- evidence packs and receipts: docs/audit.md, "The formats"
 def plain_json(data):
-    """A JSON object in which no name stands twice. Raises: Unreadable."""
-    def once(pairs):
-        if len(dict(pairs)) != len(pairs):
-            raise ValueError("twice")
-        return dict(pairs)
+    """A JSON object. Raises: Unreadable."""
     try:
-        found = json.loads(data, object_pairs_hook=once)
-        if isinstance(found, dict):
-            return found
+        found = json.loads(data)
     except (ValueError, RecursionError):
-        pass
-    raise Unreadable("a file is no JSON object, or too deep")
+        found = None
+    if not isinstance(found, dict):
+        raise Unreadable("a file is no JSON object, or too deep")
+    return found
 
 class Pack:
     """The members of a pack, read one by one and never unpacked to disk."""
     def __init__(self, path):
         try:
-            self.zip = zipfile.ZipFile(path)
+            self.zip, self.left = zipfile.ZipFile(path), MOST_PACK
         except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
             raise Unreadable("this is no evidence pack") from None
-        names, self.left = self.zip.namelist(), MOST_PACK
+        names = self.zip.namelist()
         if len(names) != len(set(names)) or len(names) > MOST_MEMBERS:
             raise Unreadable("the pack has too many members, or one of them twice")
         for each in names:
             if not re.fullmatch(r"((events|manifests)/)?[A-Za-z0-9-]+\.(json|note|txt|py)", each):
-                raise Unreadable("the pack has a member that packs do not have: %.60r" % each)
+                raise Unreadable(f"the pack has a member that packs do not have: {each:.60}")
 
     def read(self, name):
         """A member's bytes, bounded whatever its header says. Raises: Unreadable."""
@@ -436,151 +417,151 @@ class Pack:
             with self.zip.open(name) as file:
                 data = file.read(min(MOST_MEMBER, self.left) + 1)
         except Exception:  # noqa: BLE001 - whatever a broken member does
-            raise Unreadable("the pack has no readable %s" % name) from None
+            raise Unreadable(f"the pack has no readable {name:.60}") from None
         self.left -= len(data)
         if len(data) > MOST_MEMBER or self.left < 0:
-            raise Unreadable("the pack is larger than packs are, at %s" % name)
+            raise Unreadable(f"the pack is larger than packs are, at {name:.60}")
         return data
 
-class Events:
-    """The events of a receipt or a pack: `listed` names each, `text` gives one as it was written."""
-    def __init__(self, head, hashes, text, manifest, report):
-        self.head, self.hashes, self.text, self.manifest, self.report = head, [bytes.fromhex(each) for each in hashes], text, manifest, report
-        self.newest = 0
-
-    def check(self, listed, record, patient):
-        """One event: (1) its digests give its leaf, (2) the leaf lies under the head, (3) its text is of this record, in its time."""
-        leaf, number = int(listed["leaf"]), int(listed["sequence"])
-        where, event = "event %d of the record, leaf %d" % (number, leaf), None
-        # 1.
-        committed = bytes.fromhex(listed["commitment"])
-        if "digests" in listed:
-            digests = [bytes.fromhex(each) for each in listed["digests"]]
-            text = self.text(listed)
-            if text is not None:
-                event = plain_json(text)
-                where += ", " + str(event.get("recorded"))
-                if sha256(text).digest() != digests[1]:
-                    self.report.wrong(where + ": altered: the text is not the one that the log commits to")
-            if sha256(b"".join(digests)).digest() != committed or {len(each) for each in digests} != {32}:
-                self.report.wrong(where + ": altered: its digests do not give its commitment")
-        hashed = sha256(b"\0" + committed + struct.pack(">qq", record, number)).digest()
-        # 2.
-        if not 0 <= leaf < self.head.size or rooted(hashed, leaf, self.head.size, [self.hashes[each] for each in listed["path"]]) != self.head.root:
-            self.report.wrong(where + ": does not lie at its place under the head")
-        # 3.
-        if event is not None:
-            self._open(event, where, patient, listed)
-        return event
-
-    def _open(self, event, where, patient, listed):
-        named = {str(each.get("what", {}).get("reference")) for each in event.get("entity", ())}
-        if patient and "Patient/" + patient not in named:
-            self.report.wrong(where + ": is not about Patient/" + patient)
-        moment = datetime.strptime(event["recorded"].replace("Z", "+0000"), "%Y-%m-%dT%H:%M:%S.%f%z").timestamp()
-        if not self.newest - MARGIN_SECONDS <= moment <= self.head.seconds + MARGIN_SECONDS:
-            self.report.wrong(where + ": dated outside of its place")
-        self.newest = max(self.newest, moment)
-        shown = self.manifest(listed)
-        if shown is not None and sha256(shown).hexdigest() not in [each.get("valueString") for each in event.get("extension", ()) if each.get("url") == "urn:chasqui:manifest-sha256"]:
-            self.report.wrong(where + ": altered: the list of what it showed is not the one that it names")
+def check_event(listed, record, head, hashes, text, report):
+    """One event: its digests give its commitment, its leaf lies under the head. Gives its open form, if shown."""
+    leaf, number, event = int(listed["leaf"]), int(listed["sequence"]), None
+    where, committed = f"event {number} of the record, leaf {leaf}", bytes.fromhex(listed["commitment"])
+    if "digests" in listed:
+        digests = [bytes.fromhex(each) for each in listed["digests"]]
+        if text is not None:
+            event = plain_json(text)
+            where += f", {event.get('recorded')}"
+            if sha256(text).digest() != digests[1]:
+                report.wrong(where + ": altered: the text is not the one that the log commits to")
+        if sha256(b"".join(digests)).digest() != committed or [len(each) for each in digests] != [32] * 4:
+            report.wrong(where + ": altered: its digests do not give its commitment")
+    hashed = sha256(b"\0" + committed + struct.pack(">qq", record, number)).digest()
+    path = [hashes[each] for each in listed["path"]]
+    if not 0 <= leaf < head.size or rooted(hashed, leaf, head.size, path) != head.root:
+        report.wrong(where + ": does not lie at its place under the head")
+    return event, where
 
 def told(head, report):
     """Say whose head it is."""
-    report.fact("%s, of %s" % (head, head.origin))
+    report.fact(f"{head}, of {head.origin}")
     for name, seconds in head.cosigned:
-        report.fact("cosigned by the witness %s at %s" % (name, when(seconds)))
+        report.fact(f"cosigned by the witness {name} at {when(seconds)}")
     if not head.cosigned:
         report.fact("NOT cosigned by any witness whose key was given")
+
+def compare(head, seen, path, report):
+    """Hold the head against those that somebody kept: `path` proves that it grew out of the last one."""
+    for kept in seen:
+        if kept.size > head.size:
+            wrong = f"it is newer than this head of {head.size}: the log was cut or restored, or this is an old proof"
+        elif kept.size == head.size:
+            wrong = "" if kept.root == head.root else "another root: the log was forked"
+        elif path is None or (kept.size, kept.root) != (seen[-1].size, seen[-1].root):
+            wrong = "nothing here proves that the log grew out of it: ask for a pack with --from-note"
+        else:
+            start = None if kept.size & kept.size - 1 else kept.root
+            is_grown = grown(kept.size, head.size, path, start) == (kept.root, head.root)
+            wrong = "" if is_grown else "the log did not grow out of it: it was forked"
+        if wrong:
+            report.wrong(f"{kept}, that was kept: {wrong}")
+        else:
+            report.fact(f"the log grew out of the {kept}, that was kept")
 
 def verify_receipt(found, keys, seen, report):
     """A receipt: one event under a head."""
     head = signed_head(found["note"], keys)
     told(head, report)
-    text = found["event"].get("text")
-    events = Events(head, found["hashes"], lambda _: None if text is None else text.encode(), lambda _: None, report)
-    event = events.check(found["event"], int(found["record"]), "")
-    report.fact("event %s of the record, leaf %s%s" % (found["event"]["sequence"], found["event"]["leaf"], ", recorded " + event["recorded"] if event else ", not shown"))
-    compare(head, seen, None, [], report)
+    text, hashes = found["event"].get("text"), [bytes.fromhex(each) for each in found["hashes"]]
+    text = None if text is None else text.encode()
+    _, where = check_event(found["event"], int(found["record"]), head, hashes, text, report)
+    report.fact(where + ("" if text else ", not shown"))
+    compare(head, seen, None, report)
 
-def verify_pack(path, keys, seen, report):
-    """A pack: (1) the head, (2) a head that somebody kept, (3) every event, (4) none missing from 1 to the request itself."""
-    pack = Pack(path)
+def verify_pack(pack, keys, seen, report):
+    """A pack: (1) the head, (2) those that were kept, (3) each event, (4) none is missing up to the request itself."""
     found = plain_json(pack.read("proof.json"))
+    patient, case, newest, shown, event = found["patient"], found["case"], 0, 0, {}
     # 1.
     head = signed_head(pack.read("head.note").decode(), keys)
     told(head, report)
+    hashes = [bytes.fromhex(each) for each in found["hashes"]]
     # 2.
-    before = Head(pack.read("seen.note").decode(), keys) if found.get("seen") is not None else None
-    events = Events(head, found["hashes"], lambda each: pack.read(each["text"]) if "text" in each else None,
-                    lambda each: pack.read(each["manifest"]) if "manifest" in each else None, report)
-    compare(head, seen, before, [events.hashes[each] for each in found.get("seen") or ()], report)
-    # 3.
-    opened, event = 0, None
-    for place, each in enumerate(found["events"], 1):
+    if "seen" in found:
+        seen = [*seen, Head(pack.read("seen.note").decode(), keys)]
+    compare(head, seen, [hashes[each] for each in found["seen"]] if "seen" in found else None, report)
+    for place, listed in enumerate(found["events"], 1):
+        # 3.
+        text = pack.read(listed["text"]) if "text" in listed else None
+        event, where = check_event(listed, int(found["record"]), head, hashes, text, report)
         # 4.
-        if int(each["sequence"]) != place:
-            report.wrong("event %d of the record is missing: event %s stands there" % (place, each["sequence"]))
-        event = events.check(each, int(found["record"]), found["patient"])
-        opened += event is not None
+        if int(listed["sequence"]) != place:
+            report.wrong(f"event {place} of the record is missing: event {listed['sequence']} stands there")
+        if event is None:
+            continue
+        shown += 1
+        if f"Patient/{patient}" not in [each.get("what", {}).get("reference") for each in event.get("entity", ())]:
+            report.wrong(f"{where}: is not about Patient/{patient}")
+        moment = datetime.strptime(event["recorded"].replace("Z", "+0000"), "%Y-%m-%dT%H:%M:%S.%f%z").timestamp()
+        if not newest - MARGIN_SECONDS <= moment <= head.seconds + MARGIN_SECONDS:
+            report.wrong(where + ": dated outside of its place")
+        newest = max(newest, moment)
+        manifest = sha256(pack.read(listed["manifest"])).hexdigest() if "manifest" in listed else None
+        if manifest and manifest not in [each.get("valueString") for each in event.get("extension", ())]:
+            report.wrong(where + ": altered: the list of what it showed is not the one that it names")
     queries = [base64.b64decode(each["query"]).decode() for each in (event or {}).get("entity", ()) if "query" in each]
-    if not any(("--case " + found["case"]) in each for each in queries):
-        report.wrong("the last event is not the request for this pack, case %.60r: events may be missing at the end" % found["case"])
-    report.fact("record of Patient/%s: events 1 to %d, the last one being the request for this pack, case %s" % (found["patient"], len(found["events"]), found["case"]))
-    report.fact("%d shown, %d as digests alone" % (opened, len(found["events"]) - opened))
+    if not any(each.endswith(f"--patient {patient} --case {case}") for each in queries):
+        report.wrong(f"the last event is not the request for this pack, case {case}: events may be missing at the end")
+    count = len(found["events"])
+    until = f"the last one being the request for this pack, case {case}"
+    report.fact(f"record of Patient/{patient}: events 1 to {count}, {until}")
+    report.fact(f"{shown} shown, {count - shown} as digests alone")
 
-def compare(head, seen, before, path, report):
-    """Hold the head against those that somebody kept."""
-    for kept in [*seen, *([before] if before else [])]:
-        if kept.size > head.size:
-            report.wrong("%s, that was kept: it is newer than this proof's, of %d: the end was cut off, a backup restored, or the proof is old" % (kept, head.size))
-        elif kept.size == head.size and kept.root != head.root:
-            report.wrong("%s, that was kept: another root: the log was forked" % kept)
-        elif kept.size < head.size and (before is None or (before.size, before.root) != (kept.size, kept.root)):
-            report.wrong("%s, that was kept: nothing here proves that the log grew out of it: ask for a pack with --from-note" % kept)
-        elif kept.size < head.size and grown(kept.size, head.size, path, kept.root if kept.size & kept.size - 1 == 0 else None) != (kept.root, head.root):
-            report.wrong("%s, that was kept: the log did not grow out of it: it was forked" % kept)
-        else:
-            report.fact("the log grew out of the %s, that was kept" % kept)
+def verify(asked, report):
+    """Verify a file of whichever kind."""
+    with open(asked.file, "rb") as file:
+        start = file.read(20)
+    pack = Pack(asked.file) if start.startswith(b"PK") else None
+    if not asked.keys and not pack:
+        raise Unreadable("--keys is needed: the keys that the region published")
+    with open(__file__, "rb") as file:
+        report.fact("this program: SHA-256 " + sha256(file.read()).hexdigest())
+    raw = open(asked.keys, "rb").read(2**20) if asked.keys else pack.read("keys.txt")
+    keys = [Key(each) for each in raw.decode().splitlines() if each and not each.startswith("#")]
+    for key in keys:
+        report.fact(f"key of a {'witness' if key.kind == 4 else 'log'}: {key.text}")
+    seen = [Head(open(each, encoding="utf-8", newline="\n").read(MOST_NOTE + 1), keys) for each in asked.seen]
+    if pack:
+        verify_pack(pack, keys, seen, report)
+    elif start.startswith(b"chasqui-audit-log"):
+        verify_log(asked.file, keys, seen, max(1, min(asked.processes, 64)), report)
+    else:
+        with open(asked.file, "rb") as file:
+            verify_receipt(plain_json(file.read(MOST_MEMBER)), keys, seen, report)
 
 def main():
-    """Verify a file of whichever kind."""
-    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Verify, and say so by the exit code."""
+    asked, report = argparse.ArgumentParser(description=__doc__.splitlines()[0]), Report()
     asked.add_argument("file")
     asked.add_argument("--keys", help="verifier keys that the region published, one a line")
-    asked.add_argument("--seen", action="append", default=[], help="a head that somebody kept: a witness, a newspaper, an auditor")
+    asked.add_argument("--seen", action="append", default=[], help="a head that a witness, a newspaper, an auditor kept")
     asked.add_argument("--processes", type=int, default=1)
     asked = asked.parse_args()
-    report = Report()
     try:
-        with open(asked.file, "rb") as file:
-            start = file.read(20)
-        is_pack = start.startswith(b"PK")
-        if not asked.keys and not is_pack:
-            raise Unreadable("--keys is needed: the keys that the region published")
-        with open(__file__, "rb") as file:
-            report.fact("this program: SHA-256 " + sha256(file.read()).hexdigest())
-        raw = open(asked.keys, "rb").read(2**20) if asked.keys else Pack(asked.file).read("keys.txt")
-        keys = [Key(each) for each in raw.decode().splitlines() if each and not each.startswith("#")]
-        for key in keys:
-            report.fact("key of a %s: %s" % ("witness" if key.kind == 4 else "log", key.text))
-        seen = [Head(open(each, encoding="utf-8", newline="\n").read(MOST_NOTE + 1), keys) for each in asked.seen]
-        if is_pack:
-            verify_pack(asked.file, keys, seen, report)
-        elif start.startswith(b"chasqui-audit-log"):
-            Log(asked.file, keys, report).verify(seen, max(1, min(asked.processes, 64)))
-        else:
-            with open(asked.file, "rb") as file:
-                verify_receipt(plain_json(file.read(MOST_MEMBER)), keys, seen, report)
+        verify(asked, report)
     except Wrong as wrong:
         report.wrong(str(wrong))
-    except (Unreadable, OSError, UnicodeDecodeError, KeyError, ValueError, TypeError, IndexError, AttributeError, OverflowError, struct.error) as failed:
-        print("CANNOT READ   %s" % (failed if isinstance(failed, (Unreadable, OSError)) else "the file is not as docs/audit.md says: " + type(failed).__name__))
+    except (Unreadable, OSError) as failed:
+        print(f"CANNOT READ   {failed}")
+        return 2
+    except (KeyError, ValueError, TypeError, IndexError, AttributeError, OverflowError, struct.error) as failed:
+        print(f"CANNOT READ   the file is not as docs/audit.md says: {type(failed).__name__}")
         return 2
     if report.wrongs:
-        print("NOT VERIFIED: %d findings" % report.wrongs)
+        print(f"NOT VERIFIED: {report.wrongs} findings")
         return 1
-    print("VERIFIED" + ("" if asked.keys else ", by the keys that came with the pack: compare them with those that the region published"))
+    own = ", by the pack's own keys: compare them with those that the region published"
+    print("VERIFIED" + ("" if asked.keys else own))
     return 0
 
 if __name__ == "__main__":
