@@ -25,7 +25,7 @@ from exchange.store.hub import open_store, prepare_keys
 from tests.passage.world import PREFIXES, World
 from tests.sample.database import Server
 from tests.sample.requester import EVERY_SCOPE, HOSPITAL, INSTITUTE, POST
-from tests.simulators.transit import transit_server
+from tests.simulators.transit import TransitServer
 
 MAX_BODY_BYTES = 2_000_000
 BODY_TIMEOUT_SECONDS = 5
@@ -41,6 +41,10 @@ class LiveHub:
     world: World
     clients: dict[str, FhirClient] = field(default_factory=dict)
     pid: int = 0
+    environment: dict[str, str] = field(default_factory=dict)
+    """The settings that a command needs to work on this hub."""
+    root: TransitServer | None = None
+    """The key server that keeps the root of a hub in production."""
 
     @property
     def fhir(self) -> str:
@@ -81,7 +85,9 @@ def live_hub(server: Server, **environment: str) -> Iterator[LiveHub]:
     with ExitStack() as stack:
         url = stack.enter_context(server.clone())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chhub")))
-        rooted = _root_environment(stack, folder, environment)
+        key_server = TransitServer(folder)
+        stack.callback(key_server.close)
+        rooted = _root_environment(key_server, folder, environment)
         root = open_root(_settings(rooted))
         prepare_keys(url, settings(), root)
         store = open_store(url, settings(), root)
@@ -89,6 +95,7 @@ def live_hub(server: Server, **environment: str) -> Iterator[LiveHub]:
         port = _free_port()
         pid = stack.enter_context(_served(url, port, folder / "log", rooted | environment))
         hub = LiveHub(f"http://127.0.0.1:{port}", folder, World(store, url), pid=pid)
+        hub.root, hub.environment = key_server, {"EXCHANGE_DATABASE_URL": url, **rooted}
         stack.callback(lambda: [each.close() for each in hub.clients.values()])
         for name, organization in (("posta", POST), ("hospital", HOSPITAL), ("instituto", INSTITUTE)):
             hub.enter(name, organization, id_prefix=PREFIXES[organization])
@@ -102,11 +109,17 @@ def live_hub(server: Server, **environment: str) -> Iterator[LiveHub]:
         yield hub
 
 
-def _root_environment(stack: ExitStack, folder: Path, asked: dict[str, str]) -> dict[str, str]:
-    """The settings of the root: a file for a demonstration, a key server for a hub in production."""
+def _root_environment(key_server: TransitServer, folder: Path, asked: dict[str, str]) -> dict[str, str]:
+    """The settings of the root: a file for a demonstration, a key server for a hub in production, or as asked."""
+    if "EXCHANGE_ROOT_PROVIDER" in asked:
+        return {
+            name: told
+            for name, told in asked.items()
+            if name.startswith(("EXCHANGE_ROOT", "EXCHANGE_PKCS11"))
+        }
     if asked.get("EXCHANGE_MODE") == "demo":
         return {"EXCHANGE_MODE": "demo", "EXCHANGE_ROOT_KEY_FILE": str(folder / "root.key")}
-    return stack.enter_context(transit_server(folder)).environment
+    return key_server.environment
 
 
 def _settings(environment: dict[str, str]) -> Settings:

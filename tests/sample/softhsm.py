@@ -5,9 +5,13 @@ Debian's package is `softhsm2`. CHASQUI_SOFTHSM names the library where it lies 
 
 from __future__ import annotations
 
+import atexit
+import itertools
 import os
 import shutil
 import subprocess
+import tempfile
+from functools import cache
 from pathlib import Path
 
 PLACES = ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
@@ -18,20 +22,27 @@ MODULE = next(
 IS_HERE = bool(MODULE and shutil.which("softhsm2-util"))
 WHY_NOT = "SoftHSM is not installed: apt-get install softhsm2"
 PIN = "48211946"
+_NUMBERS = itertools.count(1)
 
 
-def prepare(folder: Path) -> dict[str, str]:
-    """A configuration of its own: its name has to be in the environment before the library is loaded."""
-    tokens = folder / "tokens"
-    tokens.mkdir(parents=True)
+@cache
+def tokens() -> Path:
+    """The folder of this process's tokens. The library reads the environment when it is loaded: once for all tests."""
+    folder = Path(tempfile.mkdtemp(prefix="chhsm"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     configuration = folder / "softhsm2.conf"
+    (folder / "tokens").mkdir()
     configuration.write_text(
-        f"directories.tokendir = {tokens}\nobjectstore.backend = file\nlog.level = ERROR\n"
+        f"directories.tokendir = {folder / 'tokens'}\nobjectstore.backend = file\nlog.level = ERROR\n"
     )
-    return {"SOFTHSM2_CONF": str(configuration)}
+    os.environ["SOFTHSM2_CONF"] = str(configuration)
+    return folder
 
 
-def make_token(label: str, environment: dict[str, str]) -> None:
+def make_token() -> str:
+    """The label of a new token."""
+    tokens()
+    label = f"chasqui-{next(_NUMBERS)}"
     command = [
         "softhsm2-util",
         "--init-token",
@@ -43,7 +54,8 @@ def make_token(label: str, environment: dict[str, str]) -> None:
         "--pin",
         PIN,
     ]
-    subprocess.run(command, env=os.environ | environment, check=True, capture_output=True)
+    subprocess.run(command, check=True, capture_output=True)
+    return label
 
 
 def write_pin(file: Path, pin: str = PIN) -> Path:

@@ -24,6 +24,11 @@ NAME = "chasqui-root"
 
 
 @pytest.fixture
+def token():
+    return softhsm.make_token()
+
+
+@pytest.fixture
 def pin_file(tmp_path):
     return softhsm.write_pin(tmp_path / "pin")
 
@@ -160,9 +165,10 @@ def test_a_pin_file_open_to_others_is_refused(token, pin_file):
         Pkcs11Root(Path(softhsm.MODULE), token, pin_file, NAME).newest()
 
 
-def test_no_such_library_and_no_such_token_are_said(tokens, pin_file, tmp_path):
+def test_no_such_library_and_no_such_token_are_said(pin_file, tmp_path):
     with pytest.raises(SealBroken, match="EXCHANGE_PKCS11_MODULE"):
         Pkcs11Root(tmp_path / "absent.so", "token", pin_file, NAME).newest()
+    softhsm.tokens()
     with pytest.raises(Unavailable, match="EXCHANGE_PKCS11_TOKEN"):
         Pkcs11Root(Path(softhsm.MODULE), "absent", pin_file, NAME).newest()
 
