@@ -137,7 +137,6 @@ def _sign(transaction: Transaction, frontier: Frontier, last: int) -> None:
     checkpoint = Checkpoint(
         settings().audit_origin, frontier.size, frontier.root(), transaction.now // 1_000_000
     )
-    note = signed_note(
-        checkpoint, [(crypto.checkpoint_key, crypto.sign_checkpoint(checkpoint.body().encode()))]
-    )
+    body = checkpoint.body().encode()
+    note = signed_note(checkpoint, [(key, sign(body)) for key, sign in crypto.checkpoint_signers()])
     transaction.run(SIGN, (frontier.size, last, frontier.to_bytes(), note, transaction.now))

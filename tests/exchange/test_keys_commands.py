@@ -8,10 +8,13 @@ import pytest
 from typer.testing import CliRunner
 
 from exchange import cli
+from exchange.audit.checkpoint import read
+from exchange.audit.verify import verify_log
 from exchange.commands import keys
 from exchange.crypto.hub_key import PURPOSES
 from exchange.hub import Hub
 from exchange.perform import Spine
+from exchange.problems import SealBroken
 from exchange.store.hub import open_store
 from exchange.store.hub_keys import hub_keys
 from exchange.store.key_rotation import AUDIT_REST_SECONDS, NEEDS, TOKEN_REST_SECONDS
@@ -145,6 +148,32 @@ def test_an_audit_key_rests_until_the_new_one_has_signed(run, world, store):
     assert "checkpoint" in refused.output
     Spine(store).seal_audit_log()
     assert run("retire", "audit", "1").exit_code == 0
+
+
+def test_both_audit_keys_sign_until_the_former_is_retired_and_the_log_verifies_for_ever(run, world, store):
+    def newest_note() -> str:
+        Spine(store).seal_audit_log()
+        with store.transaction() as transaction:
+            assert verify_log(transaction).is_verified
+            return transaction.rows("SELECT note FROM audit_checkpoint ORDER BY size DESC LIMIT 1")[0][0]
+
+    former = store.crypto.checkpoint_key
+    first = newest_note()
+    assert run("rotate", "audit").exit_code == 0
+    age(store, "audit", AUDIT_REST_SECONDS + 1)
+    second = store.crypto.checkpoint_key
+    overlap = newest_note()
+    for key in (former, second):
+        assert read(overlap, [key])
+    for act in (("retire", "audit", "1"), ("destroy", "audit", "1", "--yes")):
+        assert run(*act).exit_code == 0
+        store.crypto.look()
+        after = newest_note()
+        assert read(after, [second])
+        with pytest.raises(SealBroken):
+            read(after, [former])
+        assert read(first, store.crypto.checkpoint_keys) == read(first, [former])
+    assert store.crypto.checkpoint_keys == [second, former]
 
 
 def test_a_rotation_is_ended_before_the_next_one(run, store):
