@@ -1,6 +1,6 @@
 """Evidence packs: all events of one record up to the request for the pack, with what proves them, in one file.
 
-Spec:    docs/audit.md, "The formats"; docs/decisions/0012-audit-log.md.
+Spec:    docs/audit.md, "The formats"; docs/decisions/0012-audit-log.md, 0026-proofs-and-witnesses.md.
 Leaves:  who may ask, and the event of asking, to the command; verifying to offline/verify.py.
 
 A pack says who looked at whom: it is made for a case whose number stands in the log, where the patient reads it, too.

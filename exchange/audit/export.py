@@ -1,6 +1,6 @@
 """The whole log as one file of digests: whoever has it verifies the log without the hub, and learns of nobody.
 
-Spec:    docs/audit.md, "The formats"; docs/decisions/0012-audit-log.md.
+Spec:    docs/audit.md, "The formats"; docs/decisions/0012-audit-log.md, 0026-proofs-and-witnesses.md.
 Leaves:  verifying to offline/verify.py; who may have it to the command, which is an operator's act.
 
 Digests of sealed events are computed here and not by the database: it may be the database that is doubted.

@@ -1,6 +1,6 @@
 """Proofs from a log of any size: an event lies under a head, a head grew out of another.
 
-Spec:    RFC 9162, 2.1.3 and 2.1.4; docs/decisions/0012-audit-log.md.
+Spec:    RFC 9162, 2.1.3 and 2.1.4; docs/decisions/0012-audit-log.md, 0026-proofs-and-witnesses.md.
 Leaves:  which hashes a proof has to chain; signing heads to seal; what goes with a proof to receipt and evidence.
 
 A tree is kept in tiles: 256 neighbouring hashes of height 0 (leaves), 8, 16 … A proof lies in two tiles of each of these

@@ -24,6 +24,7 @@ from exchange.hub import Hub
 from exchange.problems import NotFound, Unavailable
 from exchange.request import Touched
 from exchange.settings import settings
+from exchange.worker.witnesses import HandingOut
 
 app: Final = typer.Typer(help="Verify, export and prove the audit log.", no_args_is_help=True)
 WAITS: Final = 60
@@ -125,6 +126,9 @@ def pack(
         patient, case, f"exchange {described}", _microseconds(since), _microseconds(until), seen, manifests
     )
     last = _placed(hub, compartment, asked)
+    outside = outside_witnesses(settings().witnesses or "")
+    if outside:
+        HandingOut(hub.spine.witnesses, outside).round(time.monotonic())
     with hub.store.transaction() as transaction:
         done = write_pack(transaction, compartment, last, asked, published_keys(hub), to)
     out.print(
