@@ -96,14 +96,22 @@ def rewrap() -> None:
 
 
 @app.command("retire")
-def retire(purpose: Purpose, version: Version) -> None:
+def retire(
+    purpose: Purpose,
+    version: Version,
+    now: Annotated[
+        bool, typer.Option("--now", help="Of token, where it was stolen: end all its tokens at once.")
+    ] = False,
+) -> None:
     """Take an old version out of use, where nothing needs it any more."""
+    if now and purpose != "token":
+        out.print("--now is for token alone: everything else would be lost with the key.")
+        raise typer.Exit(USED_WRONGLY)
     if _known(purpose) == ROOT:
         out.print("Versions of the root are not retired: rotate root, then destroy the old version.")
         raise typer.Exit(USED_WRONGLY)
-    _operate(
-        opened_hub(), f"retire {purpose} {version}", lambda tx: key_rotation.retire(tx, purpose, version)
-    )
+    described = f"retire {purpose} {version}{' now' if now else ''}"
+    _operate(opened_hub(), described, lambda tx: key_rotation.retire(tx, purpose, version, ends_tokens=now))
     out.print(f"{purpose}: version {version} is retired")
 
 

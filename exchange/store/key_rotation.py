@@ -53,8 +53,10 @@ def rotate(transaction: Transaction, purpose: str) -> int:
     return version
 
 
-def retire(transaction: Transaction, purpose: str, version: int) -> None:
+def retire(transaction: Transaction, purpose: str, version: int, *, ends_tokens: bool = False) -> None:
     """Take a version out of use. Raises: Conflict - it is the newest, or something needs it; NotSupported.
+
+    `ends_tokens` is for a stolen key: the tokens of the old version end at once, with whatever was forged.
 
     1. The row is held exclusively: a writer that uses this version has committed, or waits and finds it retired.
     2. Only then is counted what needs it.
@@ -71,7 +73,7 @@ def retire(transaction: Transaction, purpose: str, version: int) -> None:
         raise Conflict(f"version {version} of '{purpose}' is the newest: rotate first")
     # 2.
     needed = NEEDS[purpose](transaction, version, newer[0])
-    if needed:
+    if needed and not (ends_tokens and purpose == "token"):
         raise Conflict(f"version {version} of '{purpose}' is still needed: {needed}")
     transaction.run(SET_STATE, (RETIRED, purpose, version))
 

@@ -140,6 +140,20 @@ def test_a_token_s_key_rests_for_as_long_as_a_token_lives(run, store):
     assert run("retire", "token", "1").exit_code == 0
 
 
+def test_the_tokens_of_a_stolen_key_are_ended_at_once(run, store):
+    assert run("rotate", "token").exit_code == 0
+    assert run("rotate", "record").exit_code == 0
+    page = store.crypto._seal("token", b"page token", 1, b"[1]", b"query")
+    assert store.crypto.open_page(page, b"query") == b"[1]"
+    assert run("retire", "record", "1", "--now").exit_code == 2
+    assert states(store)["record", 1] == "active"
+    assert run("retire", "token", "1", "--now").exit_code == 0
+    store.crypto.look()
+    with pytest.raises(SealBroken):
+        store.crypto.open_page(page, b"query")
+    assert store.crypto.open_page(store.crypto.seal_page(b"[1]", b"query"), b"query") == b"[1]"
+
+
 def test_an_audit_key_rests_until_the_new_one_has_signed(run, world, store):
     assert run("rotate", "audit").exit_code == 0
     age(store, "audit", AUDIT_REST_SECONDS + 1)
