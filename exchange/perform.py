@@ -36,7 +36,6 @@ from exchange.interactions.entry import entries_of
 from exchange.interactions.history import History
 from exchange.interactions.patch import Patch
 from exchange.interactions.read import Read
-from exchange.interactions.rekeying import rekey_step
 from exchange.interactions.search import Search
 from exchange.interactions.transaction import TransactionBundle
 from exchange.interactions.update import Delete, Update
@@ -73,6 +72,7 @@ from exchange.problems import (
     Unauthenticated,
     Unavailable,
 )
+from exchange.rekeying import rekey_step
 from exchange.request import Answer, Need, Request, Touched
 from exchange.requester import Requester
 from exchange.search.custom import read_custom, record_parameters

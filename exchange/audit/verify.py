@@ -107,7 +107,7 @@ def _erased(transaction: Transaction, result: Verification) -> set[int]:
     """The records that the hub erased; somebody who only says so is found."""
     found = set()
     for compartment, erased_at, mac in transaction.rows(ERASURES):
-        if transaction.crypto.is_event_authentic(erasure_text(compartment, erased_at), bytes(mac)):
+        if transaction.crypto.is_erasure_authentic(erasure_text(compartment, erased_at), bytes(mac)):
             found.add(compartment)
         else:
             result.add(f"record {compartment}: said to be erased, and not by this hub")

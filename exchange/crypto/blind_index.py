@@ -4,7 +4,7 @@ Spec:    RFC 7693 (BLAKE2b with a key); docs/blind-indexes.md, docs/decisions/00
 Leaves:  which values are indexed, and whether under their record, to search/index and search/population.
 
 Two keys. `place` names things - compartments, resources that rules lean on, what audit leaves commit to - and is never
-rotated. `index` hashes what resources say, and is rotated (search/rekeying).
+rotated. `index` hashes what resources say, and is rotated (exchange/rekeying).
 
 A searched value is hashed twice. Its trapdoor, under the key, stands nowhere in the database; its token is the hash of
 the trapdoor and the record that the row lies in. So equal values of two records do not look alike, and whoever knows
@@ -50,7 +50,7 @@ class BlindIndex:
         self._keyring = keyring
         self._states: dict[int, blake2b] = {}
         self.versions = Versions(1, (1,))
-        """Of the index key; search/rekeying moves them on while the process serves."""
+        """Of the index key; exchange/rekeying moves them on while the process serves."""
 
     def value(self, text: str) -> int:
         """The keyed number of a text that names a thing: the same for ever, as a signed 64-bit number."""

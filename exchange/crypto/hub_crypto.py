@@ -39,6 +39,7 @@ _KID: Final = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
 _ACCESS: Final = b"access token"
 _PAGE: Final = b"page token"
 _SECRET: Final = b"secret"
+_ERASURE: Final = b"erasure"
 _BACKUP: Final = b"backup"
 _EVENT: Final = b"audit event"
 
@@ -200,6 +201,14 @@ class HubCrypto:
         """Whether the hub wrote an audit event, under whichever of its keys."""
         keys = (self._keyring.derived("audit", _EVENT, each) for each in self._keyring.versions("audit"))
         return any(hmac.compare_digest(_event_mac(key, text), mac) for key in keys)
+
+    def authenticate_erasure(self, text: bytes) -> bytes:
+        """What shows that the hub erased a record. It has to hold for ever: its key is never rotated. Units: 16 bytes."""
+        return _event_mac(self._keyring.derived("place", _ERASURE), text)
+
+    def is_erasure_authentic(self, text: bytes, mac: bytes) -> bool:
+        """Whether the hub erased a record, and not whoever holds the database."""
+        return hmac.compare_digest(self.authenticate_erasure(text), mac)
 
     def _signer(self, version: int) -> Ed25519PrivateKey:
         return Ed25519PrivateKey.from_private_bytes(self._keyring.key("audit", version))

@@ -123,12 +123,12 @@ def sweep(transaction: Transaction) -> bool:
 
 def erasure_mac(transaction: Transaction, compartment: int, erased_at: int) -> bytes:
     """What shows that the hub erased a record, and not whoever holds the database. Units: 16 bytes."""
-    return transaction.crypto.authenticate_event(erasure_text(compartment, erased_at))
+    return transaction.crypto.authenticate_erasure(erasure_text(compartment, erased_at))
 
 
 def erasure_text(compartment: int, erased_at: int) -> bytes:
-    """What an erasure's MAC authenticates: no audit event reads like it."""
-    return b"erasure" + struct.pack(">qq", compartment, erased_at)
+    """What an erasure's MAC authenticates."""
+    return struct.pack(">qq", compartment, erased_at)
 
 
 def _removed(transaction: Transaction, records: list[int]) -> int:

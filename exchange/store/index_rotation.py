@@ -1,7 +1,7 @@
 """How far the rotation of the index key is: by which version every process searches, and which versions it writes.
 
 Spec:    docs/decisions/0008-sealed-by-default.md; docs/blind-indexes.md, "Rotating the index key".
-Leaves:  the steps themselves to interactions/rekeying; making and retiring versions to key_rotation.
+Leaves:  the steps themselves to exchange/rekeying; making and retiring versions to key_rotation.
 
 noted, both                 new rows bear the tokens of both versions; searches go by the former
 filling                     old rows get the new tokens, beside those that they have

@@ -13,7 +13,7 @@ from exchange.audit.verify import verify_log
 from exchange.commands import erase as command
 from exchange.hub import Hub
 from exchange.problems import KeyDestroyed
-from exchange.store import erasure
+from exchange.store import erasure, key_rotation
 from exchange.store.erasure import erase, sweep
 from exchange.store.tables import metadata
 from exchange.store.versions import opened
@@ -126,6 +126,22 @@ def test_every_proof_of_the_log_holds_before_and_after(world):
         found = verify_log(transaction)
     assert found.findings == []
     assert found.events > 8
+
+
+def test_the_proofs_hold_when_the_log_s_own_key_was_rotated_and_destroyed(world):
+    erased(world)
+    crypto = world.database_store.crypto
+    world.spine.operate("keys rotate audit", lambda tx: key_rotation.rotate(tx, "audit") and None)
+    crypto.look()
+    with world.sql() as cursor:
+        cursor.execute("UPDATE hub_key SET made_at = made_at - 3600000000 WHERE purpose = 'audit'")
+    seal_all(world)
+    world.spine.operate("keys retire audit 1", lambda tx: key_rotation.retire(tx, "audit", 1))
+    world.spine.operate("keys destroy audit 1", lambda tx: key_rotation.destroy(tx, "audit", 1))
+    crypto.look()
+    seal_all(world)
+    with world.database_store.transaction() as transaction:
+        assert verify_log(transaction).findings == []
 
 
 def test_no_event_of_it_is_read_and_pages_of_events_are_whole(world):

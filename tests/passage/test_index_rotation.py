@@ -7,9 +7,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from exchange import perform
+from exchange import perform, rekeying
 from exchange.fhir import peru
-from exchange.interactions import rekeying
 from exchange.perform import Spine
 from exchange.problems import Unavailable
 from exchange.settings import Settings
