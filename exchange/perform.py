@@ -227,6 +227,7 @@ class Spine:
                 answer.touched,
                 answer.noted or permit.reason,
                 linkage=linkage,
+                named=answer.reference,
             )
         # 7. What is left of the body comes later: no connection waits for a slow client.
         if answer.pieces is not None:

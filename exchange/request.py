@@ -56,6 +56,8 @@ class Request:
     request_id: str = ""
     described: str = ""
     """The request line as the audit event keeps it: method, path and query."""
+    address: str = ""
+    """Where the connection came from; "" where there was none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,3 +134,10 @@ class Answer:
     """Further parts of the body: called with a transaction and a permit of its own until it gives None."""
     stream: Iterator[bytes] | None = None
     """The body in parts, where it is not in `body`."""
+
+    @property
+    def reference(self) -> str:
+        """The version of the one resource that is answered, as `Type/id/_history/n`; "" where it is none."""
+        if not (self.resource_id and self.version_id):
+            return ""
+        return f"{self.resource_type}/{self.resource_id}/_history/{self.version_id}"

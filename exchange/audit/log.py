@@ -47,18 +47,27 @@ def append_and_commit(
     problem: Problem | None = None,
     *,
     linkage: Sequence[Linkage] = (),
+    named: str = "",
 ) -> None:
     """Write the events of an act - one for each patient's record it touched, else one - and commit both.
 
-    What it changed between records is an event of the hub's own in the log of each of both.
+    What it changed between records is an event of the hub's own in the log of each of both. `named` is the version
+    of an act's one resource, where it lies in no patient's record.
     """
     records = _by_record(touched)
     patient_ids = transaction.store.patient_ids.of(transaction, sorted(records)) if records else {}
     about: list[tuple[Touched | None, str]] = [
         (each, patient_ids[each.compartment]) for each in records.values() if each.compartment in patient_ids
     ] or [(None, "")]
-    fixed = fixed_part(request, requester, reason, problem, is_about_patient=bool(about[0][1]))
-    rows = [_row(transaction, request, requester, each, patient_id, fixed) for each, patient_id in about]
+    elsewhere = Touched(0, (named,)) if named and about[0][0] is None else None
+    rows = []
+    for each, patient_id in about:
+        names = each or elsewhere
+        is_named = names is not None and len(names.references) == 1
+        fixed = fixed_part(
+            request, requester, reason, problem, is_about_patient=bool(patient_id), is_named=is_named
+        )
+        rows.append(_row(transaction, request, requester, names, patient_id, fixed))
     rows += _linkage_rows(transaction, linkage) if linkage else []
     if len(rows) == 1:
         transaction.finish_prepared(_ONE, dict(zip(_COLUMNS, rows[0], strict=True)))
@@ -114,7 +123,9 @@ def _row(
     event_id = _event_id(transaction.now)
     crypto = transaction.crypto
     compartment = (
-        touched.compartment if touched else crypto.blind_index.own_compartment("AuditEvent", event_id)
+        touched.compartment
+        if touched and touched.compartment
+        else crypto.blind_index.own_compartment("AuditEvent", event_id)
     )
     cipher = transaction.store.data_keys.ciphers_to_write(transaction, (compartment,))[key_place(compartment)]
     # 1. The event, and what finds it.

@@ -88,6 +88,7 @@ def _entry(outer: Request, number: int, row: Any) -> Entry:
         is_head=method == "HEAD",
         prefer=outer.prefer,
         request_id=outer.request_id,
+        address=outer.address,
         described=f"{outer.described} [{number}] {method} {url[:MOST_URL_LETTERS]}",
         **{field: told[name] for name, field in _CONDITIONS.items()},
     )

@@ -278,6 +278,7 @@ def _asked(request: Request, body: bytes, interaction: Interaction) -> Asked:
         is_safe=request.method in ("GET", "HEAD"),
         prefer=negotiation.stated_return(headers),
         request_id=negotiation.request_id(headers),
+        address=request.client.host if request.client else "",
         described=described[: negotiation.MAX_QUERY_BYTES],
     )
 

@@ -189,6 +189,7 @@ def _admitted(request: Request) -> Asked:
     asked = Asked(
         interaction="operation", operation="sign-in", request_id=negotiation.request_id(request.headers),
         described=f"{request.method} {request.url.path}",
+        address=request.client.host if request.client else "",
     )  # fmt: skip
     spine: Spine = request.app.state.spine
     spine.systems.admit(asked, request.client.host if request.client else "")

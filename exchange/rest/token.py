@@ -157,6 +157,7 @@ def _asked(request: Request, operation: str) -> Asked:
     return Asked(
         interaction="operation", operation=operation,
         request_id=negotiation.request_id(request.headers), described=f"POST {request.url.path}",
+        address=_address(request),
     )  # fmt: skip
 
 

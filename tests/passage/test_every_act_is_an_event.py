@@ -134,11 +134,16 @@ def test_an_interaction(world, interaction):
     assert written(world, lambda: INTERACTIONS[interaction](world)) == 1
 
 
-@pytest.mark.parametrize("operation", sorted(OPERATIONS))
-def test_an_operation(world, operation):
+def prepare(world: World, operation: str) -> None:
+    """What has to stand before an operation is asked for."""
     if operation == "close-emergency":
         world.case = opened(a_physician(world), "hospital-p2")
     world.event = world.events()[-1]["id"]
+
+
+@pytest.mark.parametrize("operation", sorted(OPERATIONS))
+def test_an_operation(world, operation):
+    prepare(world, operation)
     assert written(world, lambda: OPERATED[operation](world)) == 1
 
 

@@ -25,7 +25,9 @@ REQUESTS = [
 @pytest.mark.parametrize("problem", [None, Denied("no", reason="because")])
 def test_it_is_the_same(transaction, request_, requester, touched, problem):
     for patient_id in ("p1", "p2", "") if touched else ("",):
-        fixed = fixed_part(request_, requester, "reason", problem, is_about_patient=bool(patient_id))
+        fixed = fixed_part(
+            request_, requester, "reason", problem, is_about_patient=bool(patient_id), is_named=bool(touched)
+        )
         varying = varying_part("e1", transaction.now, request_, touched, patient_id)
         made = event_index(transaction, fixed, varying, patient_id)
         again = event_index(transaction, fixed, varying, patient_id)

@@ -73,7 +73,7 @@ def test_the_audit_event_names_the_user_as_the_one_who_asked(clinic):
     assert asking["who"]["identifier"] == {"system": f"urn:chasqui:user:{POST}", "value": "u-agent"}
     assert asking["name"] == "Enf. Rosa Díaz"
     assert [each["coding"][0]["code"] for each in asking["role"]] == ["clinician", "physician"]
-    assert asking["policy"] == [f"urn:chasqui:token:{claims_of(token)['jti']}"]
+    assert asking["policy"] == [f"urn:ietf:params:oauth:jti:{claims_of(token)['jti']}"]
     assert event["agent"][0]["who"]["identifier"]["value"] == clinic.id
 
 
