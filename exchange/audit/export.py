@@ -16,7 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from exchange.audit.leaf import NO_MANIFEST, commitment
+from exchange.audit.leaf import NO_MANIFEST, commitment, digest, finding_by_rest
 from exchange.settings import settings
 from exchange.store.session import Transaction
 
@@ -119,18 +119,14 @@ def _record(row: tuple[Any, ...]) -> bytes:
             GONE,
         )
     committed, event_transaction, last_updated, event_id, is_deleted, is_marked, found_by = event
-    rest = sha256(found_by.encode()).digest()
-    marks = 0
-    if finding is None:
-        finding = sha256(f"{event_id}|{last_updated}|{rest.hex()}".encode()).digest()
-    else:
-        marks = ERASED
+    rest = sha256(found_by.encode()).digest() if finding is None else bytes(finding)
+    marks = 0 if finding is None else ERASED
     if is_marked or is_deleted != bool(marks):
         marks |= MARKED
     if event_transaction != transaction:
         marks |= MOVED
     digests = (
-        sha256(body).digest(), bytes(text), bytes(finding),
+        sha256(body).digest(), bytes(text), digest(finding_by_rest(event_id, last_updated, rest)),
         NO_MANIFEST if manifest is None else sha256(manifest).digest(),
     )  # fmt: skip
     if commitment(*digests) != bytes(committed):

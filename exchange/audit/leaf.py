@@ -44,6 +44,11 @@ def finding_text(
     somebody to whom the rest is a digest can check them.
     """
     rest = found_by_digest(compartment, custodian, clinical_at, agent, tokens, ranges)
+    return finding_by_rest(event_id, last_updated, rest)
+
+
+def finding_by_rest(event_id: str, last_updated: int, rest: bytes) -> bytes:
+    """What finds an event whose rest is a digest: of an erased record no more is kept."""
     return f"{event_id}|{last_updated}|{rest.hex()}".encode()
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from exchange.audit.chain import is_included
 from exchange.audit.checkpoint import Checkpoint, read
-from exchange.audit.leaf import NO_MANIFEST, commitment, digest, finding_text, leaf
+from exchange.audit.leaf import NO_MANIFEST, commitment, digest, finding_by_rest, finding_text, leaf
 from exchange.audit.log import AUDIT_TYPE
 from exchange.audit.manifest import MANIFEST_VERSION
 from exchange.audit.proof import Tree, stored_tree
@@ -149,7 +149,11 @@ def _placed(row: tuple[Any, ...]) -> Placed:
     digests = (
         digest(bytes(body)),
         bytes(text),
-        digest(finding_text(*found_by)) if finding is None else bytes(finding),
+        digest(
+            finding_text(*found_by)
+            if finding is None
+            else finding_by_rest(event_id, last_updated, bytes(finding))
+        ),
         NO_MANIFEST if manifest is None else digest(bytes(manifest)),
     )
     made = commitment(*digests)

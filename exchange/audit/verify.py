@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from exchange.audit.chain import Frontier
 from exchange.audit.checkpoint import Checkpoint, read
-from exchange.audit.leaf import NO_MANIFEST, commitment, digest, finding_text, leaf
+from exchange.audit.leaf import NO_MANIFEST, commitment, digest, finding_by_rest, finding_text, leaf
 from exchange.problems import SealBroken
 from exchange.store.erasure import erasure_text
 from exchange.store.session import Transaction
@@ -150,7 +150,11 @@ def _wrong(
     if committed is None:
         yield "was deleted"
         return
-    found = digest(finding_text(*found_by)) if finding is None else bytes(finding)
+    found = digest(
+        finding_text(*found_by)
+        if finding is None
+        else finding_by_rest(found_by[3], found_by[2], bytes(finding))
+    )
     shown = NO_MANIFEST if manifest is None else digest(bytes(manifest))
     made = commitment(digest(bytes(body)), bytes(text_digest), found, shown)
     if made != bytes(committed) or leaf(made, compartment, sequence) != stored:

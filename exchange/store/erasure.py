@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Final
+from typing import Final
 
 from exchange.problems import Conflict, NotFound
 from exchange.store.data_keys import KEPT_SECONDS
@@ -52,7 +52,7 @@ UPDATE emergency_case SET body = '', judgement = NULL, reason_key = 0, user_key 
 WHERE compartment = ANY(%(records)s::bigint[])"""
 
 EVENTS: Final = """
-SELECT compartment, id, last_updated,
+SELECT compartment, id,
   concat_ws('|', compartment, custodian, clinical_at, agent, tokens::text, ranges::text)
 FROM audit_event WHERE compartment = ANY(%(records)s::bigint[]) AND finding IS NULL LIMIT %(limit)s FOR UPDATE"""
 HIDE: Final = """
@@ -153,7 +153,7 @@ def _removed(transaction: Transaction, records: list[int]) -> int:
 
 
 def _hidden(transaction: Transaction, records: list[int]) -> int:
-    """Take from events what finds them, and keep its digest: their leaves commit to it."""
+    """Take from events what finds them, and keep its digest beside id and instant: their leaves commit to all three."""
     number = 0
     told = {"records": array_text(records), "limit": BATCH_ROWS}
     while rows := transaction.rows(EVENTS, told):
@@ -162,13 +162,8 @@ def _hidden(transaction: Transaction, records: list[int]) -> int:
             (
                 array_text(row[0] for row in rows),
                 [row[1] for row in rows],
-                [_finding(*row[1:]) for row in rows],
+                [sha256(str(row[2]).encode()).digest() for row in rows],
             ),
         )
         number += len(rows)
     return number
-
-
-def _finding(event_id: str, last_updated: int, found_by: Any) -> bytes:
-    rest = sha256(str(found_by).encode()).hexdigest()
-    return sha256(f"{event_id}|{last_updated}|{rest}".encode()).digest()

@@ -23,6 +23,7 @@ from tests.sample.emergency import a_physician
 from tests.sample.emergency import opened as opened_case
 from tests.sample.observation import an_observation
 from tests.sample.requester import HOSPITAL, POST
+from tests.tamper.run import verified
 
 OF_RECORDS = {"audit_event", "audit_leaf", "data_key", "emergency_case", "erasure"}
 """Where rows of an erased record stay: what the log commits to, that it was erased, numbers of cases."""
@@ -158,6 +159,33 @@ def test_no_event_of_it_is_read_and_pages_of_events_are_whole(world):
     operated = [each for each in after if each["subtype"][0]["code"] == "operation"][-1]
     assert operated["outcome"] == "0"
     assert "posta-p1" not in json.dumps(operated)
+
+
+@pytest.mark.parametrize(
+    ("change", "wrong"),
+    [
+        ("last_updated = last_updated - 86400000000", "was altered"),
+        ("finding = sha256(finding)", "was altered"), ("is_deleted = false", "no search finds it"),
+    ],
+)  # fmt: skip
+def test_an_erased_event_that_was_dated_back_or_changed_is_found_here_and_offline(
+    world, tmp_path, change, wrong
+):
+    """Id and instant stay open when what found an event is a digest."""
+    erased(world)
+    seal_all(world)
+    assert verified(world, tmp_path).code == 0
+    with world.sql() as cursor:
+        cursor.execute(
+            f"UPDATE audit_event SET {change} WHERE id ="
+            " (SELECT min(id) FROM audit_event WHERE compartment = %s)",
+            (place_of(world),),
+        )
+    with world.database_store.transaction() as transaction:
+        assert [each for each in verify_log(transaction).findings if wrong in each]
+    outcome = verified(world, tmp_path)
+    assert outcome.code == 1, outcome.text
+    assert wrong.removeprefix("was ") in outcome.where
 
 
 def test_whoever_only_says_that_a_record_was_erased_is_found(world):
