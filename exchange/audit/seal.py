@@ -32,7 +32,7 @@ SELECT size, transaction, frontier FROM audit_checkpoint ORDER BY size DESC LIMI
 
 PENDING: Final = """
 SELECT transaction, compartment, id, commitment, mac FROM audit_event
-WHERE transaction > %s AND transaction < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+WHERE transaction > %s AND transaction < transaction_horizon()
 ORDER BY transaction, id LIMIT %s"""
 
 # A batch must not end inside a transaction: its last transaction is taken whole.

@@ -16,6 +16,7 @@ from typing import Any, Final
 from exchange.policy.labelling import BATCH_ROWS, relabel_rows
 from exchange.policy.regional_policy import RegionalPolicy
 from exchange.store.session import Transaction
+from exchange.store.transaction_numbers import OLDEST_RUNNING, OWN_NUMBER
 from exchange.store.versions import COLUMNS
 
 SETTLED_MICROSECONDS: Final = 5_000_000
@@ -35,9 +36,6 @@ AND v.digest = (SELECT p.digest FROM policy_version p ORDER BY p.adopted_at DESC
 GO_ON: Final = """
 UPDATE policy_version SET state = %(state)s, barrier = %(barrier)s, done = %(done)s, done_type = %(done_type)s
 WHERE digest = %(digest)s"""
-# Every transaction that has written before has a lower number than the one that asks.
-OWN_NUMBER: Final = "SELECT pg_current_xact_id()::text::bigint"
-OLDEST_RUNNING: Final = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
 ROWS: Final = f"""
 SELECT {COLUMNS}, r.custodian FROM resource r WHERE (r.id, r.type) > (%(done)s, %(done_type)s)
 ORDER BY r.id, r.type LIMIT %(limit)s FOR UPDATE"""  # noqa: S608 - constants only

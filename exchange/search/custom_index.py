@@ -20,6 +20,7 @@ from exchange.search.index import hashed_forms
 from exchange.search.population import is_population_form
 from exchange.store.index_rotation import know
 from exchange.store.session import Transaction
+from exchange.store.transaction_numbers import OLDEST_RUNNING, OWN_NUMBER
 from exchange.store.versions import COLUMNS, enter_tokens, opened
 
 SETTLED_MICROSECONDS: Final = 3_000_000
@@ -28,9 +29,6 @@ BATCH_ROWS: Final = 500
 NEXT: Final = """
 SELECT type, code, kind, expression, targets, url, state, noted_at, barrier, done FROM custom_parameter
 WHERE state IN ('noted', 'waiting', 'filling') ORDER BY noted_at, type, code LIMIT 1 FOR UPDATE SKIP LOCKED"""
-# Every transaction that has written before has a lower number than the one that asks.
-OWN_NUMBER: Final = "SELECT pg_current_xact_id()::text::bigint"
-OLDEST_RUNNING: Final = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
 STATE: Final = """
 UPDATE custom_parameter SET state = %(state)s, barrier = %(barrier)s, done = %(done)s
 WHERE type = %(type)s AND code = %(code)s"""

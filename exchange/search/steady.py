@@ -15,10 +15,11 @@ from typing import Any, Final
 from exchange.fhir.definitions import type_code
 from exchange.permit import Permit
 from exchange.store.session import Transaction
+from exchange.store.transaction_numbers import SNAPSHOT
 from exchange.store.versions import COLUMNS, Version, opened_for
 from exchange.store.visibility import visible
 
-NOW: Final = "SELECT pg_current_snapshot()::text"
+NOW: Final = f"SELECT {SNAPSHOT}"
 SEEN: Final = f"({NOW}) AS seen"
 _IN: Final = "pg_visible_in_snapshot(r.transaction::text::xid8, %(seen)s::pg_snapshot)"
 UNCHANGED: Final = f"(r.transaction < %(seen_from)s::bigint OR {_IN})"

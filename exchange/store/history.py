@@ -15,6 +15,7 @@ from typing import Any, Final
 from exchange.fhir.definitions import type_code
 from exchange.permit import Permit
 from exchange.store.session import Transaction
+from exchange.store.transaction_numbers import HORIZON
 from exchange.store.versions import BEGINNING, COLUMNS, Version, opened_for
 from exchange.store.visibility import visible
 
@@ -22,7 +23,7 @@ MOST_COUNTED: Final = 10_000
 TABLES: Final = ("resource", "resource_history")
 
 # What is newer than the oldest running transaction waits: a place in this order is never given below one that was read.
-SETTLED: Final = "r.transaction < pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+SETTLED: Final = f"r.transaction < {HORIZON}"
 
 # Whether the version before it was a deletion: then this one brought the resource back.
 REVIVES: Final = """EXISTS (SELECT 1 FROM resource_history p WHERE p.id = r.id AND p.type = r.type

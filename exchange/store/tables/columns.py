@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 DISTRIBUTED: Final = {"distributed_by": "compartment"}
 REFERENCE: Final = {"reference_table": True}
-TRANSACTION_NUMBER: Final = "(pg_current_xact_id()::text::bigint)"
+TRANSACTION_NUMBER: Final = "transaction_number()"
 
 metadata = MetaData(
     naming_convention={"pk": "%(table_name)s_pkey", "ix": "%(table_name)s_%(column_0_N_name)s_idx"}
