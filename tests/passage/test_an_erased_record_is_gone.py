@@ -108,6 +108,11 @@ def test_what_lay_in_the_records_of_two_is_gone_from_both(world):
     erased(world)
     assert world.post.get("Appointment/posta-a1").status == 404
     assert world.post.get("Observation/posta-o2").status == 200
+    with world.sql() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM resource WHERE id = 'posta-a1' OR %s = ANY(members)", (place_of(world),)
+        )
+        assert cursor.fetchone() == (0,)
 
 
 def test_it_is_not_written_again_under_the_same_id(world):
