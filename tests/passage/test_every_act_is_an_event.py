@@ -241,8 +241,8 @@ def test_a_path_that_is_no_route(live):
 
 NO_ACTS = {
     "serve", "work", "migrate", "doctor", "demo", "demo-token", "demo-code", "demo-sign-in", "audit verify", "audit seal",
-    "accounts list", "people list", "package list", "clients list", "keys status", "policy check", "policy show", "terminology list",
-    "witness init", "witness serve", "witness show",
+    "accounts list", "people list", "package list", "clients list", "keys status", "keys rewrap", "policy check", "policy show", "terminology list",
+    "witness init", "witness serve", "witness show", "audit head", "audit keys",
 }  # fmt: skip
 """What changes nothing that anybody decides: it starts processes, tells how things stand, or does a worker's step.
 
@@ -250,20 +250,26 @@ A witness is no part of the hub: it has neither its database nor a key of it."""
 
 
 def commands(app: typer.Typer, before: str = "") -> Iterator[tuple[str, str]]:
-    """Every command of the program by its words, and the text of the function behind it."""
+    """Every command of the program by its words, and the text of what it does."""
     for each in app.registered_commands:
         assert each.callback is not None
         name = each.name or each.callback.__name__.replace("_", "-")
-        source = Path(each.callback.__code__.co_filename).read_text()
-        function = next(
-            node
-            for node in ast.walk(ast.parse(source))
-            if isinstance(node, ast.FunctionDef) and node.name == each.callback.__name__
-        )
-        yield f"{before}{name}", ast.unparse(function)
+        source = ast.parse(Path(each.callback.__code__.co_filename).read_text())
+        functions = {node.name: node for node in ast.walk(source) if isinstance(node, ast.FunctionDef)}
+        yield f"{before}{name}", _with_called(functions, each.callback.__name__, set())
     for group in app.registered_groups:
         assert group.typer_instance is not None
         yield from commands(group.typer_instance, f"{before}{group.name} " if group.name else before)
+
+
+def _with_called(functions: dict[str, ast.FunctionDef], name: str, seen: set[str]) -> str:
+    """The text of a function, and of those of its file that it calls."""
+    seen.add(name)
+    called = {
+        node.id for node in ast.walk(functions[name]) if isinstance(node, ast.Name) and node.id in functions
+    }
+    text = ast.unparse(functions[name])
+    return text + "".join(_with_called(functions, each, seen) for each in sorted(called - seen))
 
 
 COMMANDS = dict(commands(cli))
