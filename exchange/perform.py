@@ -18,6 +18,7 @@ from psycopg2 import Error as DatabaseError
 from exchange.audit.log import append_and_commit
 from exchange.audit.refusal_tally import RefusalTally
 from exchange.audit.seal import Sealed, seal_log
+from exchange.audit.signals.step import signals_step
 from exchange.audit.witnessing import Witnesses
 from exchange.authentication.assertion import ALGORITHMS as ASSERTION_ALGORITHMS
 from exchange.authentication.assertion import ASSERTION_TYPE
@@ -41,6 +42,8 @@ from exchange.interactions.transaction import TransactionBundle
 from exchange.interactions.update import Delete, Update
 from exchange.interactions.vread import VersionRead
 from exchange.interactions.wanted import as_wanted, without_unwanted_bodies
+from exchange.operations.access_log import AccessLog
+from exchange.operations.access_signals import AccessSignals, JudgeSignal
 from exchange.operations.access_statistics import AccessStatistics
 from exchange.operations.accesses import Accesses
 from exchange.operations.close_emergency import CloseEmergency
@@ -56,6 +59,8 @@ from exchange.operations.lastn import LastN
 from exchange.operations.lookup import Lookup
 from exchange.operations.meta import ChangeMeta, Meta
 from exchange.operations.open_emergency import OpenEmergency
+from exchange.operations.question_access import QuestionAccess
+from exchange.operations.report_output import ReportOutput
 from exchange.operations.revoke_consent import RevokeConsent
 from exchange.operations.subsumes import Subsumes
 from exchange.operations.translate import Translate
@@ -107,6 +112,8 @@ ACTS: Final[dict[str, Callable[[Request, Requester], Act]]] = {
     "transaction": TransactionBundle,
 }
 OPERATIONS: Final[dict[str, Callable[[Request, Requester], Act]]] = {
+    "access-log": AccessLog,
+    "access-signals": AccessSignals,
     "access-statistics": AccessStatistics,
     "accesses": Accesses,
     "close-emergency": CloseEmergency,
@@ -118,12 +125,15 @@ OPERATIONS: Final[dict[str, Callable[[Request, Requester], Act]]] = {
     "everything": Everything,
     "expand": Expand,
     "file": FileConsent,
+    "judge-signal": JudgeSignal,
     "lastn": LastN,
     "lookup": Lookup,
     "meta": Meta,
     "meta-add": ChangeMeta,
     "meta-delete": ChangeMeta,
     "open-emergency": OpenEmergency,
+    "question-access": QuestionAccess,
+    "report-output": ReportOutput,
     "revoke": RevokeConsent,
     "subsumes": Subsumes,
     "translate": Translate,
@@ -346,6 +356,13 @@ class Spine:
         """One step of removing what was written late into records that were erased; whether there is more at once."""
         with self._store.transaction() as transaction:
             is_unfinished = sweep(transaction)
+            transaction.commit()
+            return is_unfinished
+
+    def find_signals(self) -> bool:
+        """One step of looking through new events for signals; whether there is more to do at once."""
+        with self._store.transaction() as transaction:
+            is_unfinished = signals_step(transaction)
             transaction.commit()
             return is_unfinished
 

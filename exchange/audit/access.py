@@ -14,6 +14,8 @@ from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 from typing import Any, Final
 
+from exchange.audit.event import EVENT_KINDS
+
 GRANTED: Final = "granted"
 REFUSED: Final = "refused"
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -39,6 +41,7 @@ class Access:
     reason: str
     request: str
     request_id: str
+    operation: str
 
 
 def access_of(event: dict[str, Any]) -> Access:
@@ -67,6 +70,9 @@ def access_of(event: dict[str, Any]) -> Access:
         request=request,
         request_id=next(
             (each["what"]["identifier"]["value"] for each in entities if _is_request_id(each)), ""
+        ),
+        operation=next(
+            (each["code"] for each in event["subtype"][1:] if each.get("system") == EVENT_KINDS), ""
         ),
     )
 

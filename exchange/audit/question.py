@@ -53,7 +53,7 @@ class Asked:
         return (
             self.purpose in ("", *access.purpose.split())
             and self.type in ("", access.resource_type)
-            and self.act in ("", access.act)
+            and self.act in ("", access.act, access.operation)
             and self.outcome in ("", access.outcome)
             and (not self.consent or f"Consent/{self.consent}#" in f"{access.reason}#")
             and (not self.case or self.case in access.reason.split())

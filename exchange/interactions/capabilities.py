@@ -37,6 +37,8 @@ _OFFICIAL: Final = "http://hl7.org/fhir/OperationDefinition/"
 _BULK: Final = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/"
 _BACKPORT: Final = "http://hl7.org/fhir/uv/subscriptions-backport/OperationDefinition/backport-subscription-"
 DEFINED: Final[dict[str, dict[str, str]]] = {
+    "access-log": {"Patient": "urn:chasqui:operation:access-log"},
+    "access-signals": {"AuditEvent": "urn:chasqui:operation:access-signals"},
     "access-statistics": {"AuditEvent": "urn:chasqui:operation:access-statistics"},
     "accesses": {"AuditEvent": "urn:chasqui:operation:accesses"},
     "close-emergency": {"": "urn:chasqui:operation:close-emergency"},
@@ -52,6 +54,7 @@ DEFINED: Final[dict[str, dict[str, str]]] = {
     "expand": {"ValueSet": f"{_OFFICIAL}ValueSet-expand"},
     "export": {"": f"{_BULK}export", "Group": f"{_BULK}group-export", "Patient": f"{_BULK}patient-export"},
     "ihe-pix": {"Patient": "https://profiles.ihe.net/ITI/PIXm/OperationDefinition/IHE.PIXm.pix"},
+    "judge-signal": {"AuditEvent": "urn:chasqui:operation:judge-signal"},
     "lastn": {"Observation": f"{_OFFICIAL}Observation-lastn"},
     "lookup": {"CodeSystem": f"{_OFFICIAL}CodeSystem-lookup"},
     "match": {"Patient": f"{_OFFICIAL}Patient-match"},
@@ -59,6 +62,8 @@ DEFINED: Final[dict[str, dict[str, str]]] = {
     "meta-add": {"*": f"{_OFFICIAL}Resource-meta-add"},
     "meta-delete": {"*": f"{_OFFICIAL}Resource-meta-delete"},
     "open-emergency": {"Patient": "urn:chasqui:operation:open-emergency"},
+    "question-access": {"Patient": "urn:chasqui:operation:question-access"},
+    "report-output": {"Patient": "urn:chasqui:operation:report-output"},
     "status": {"Subscription": f"{_BACKPORT}status"},
     "subsumes": {"CodeSystem": f"{_OFFICIAL}CodeSystem-subsumes"},
     "summary": {"Patient": "http://hl7.org/fhir/uv/ips/OperationDefinition/summary"},

@@ -61,7 +61,7 @@ class Accesses:
         if self.asked.user and not self.asked.facility:
             words = "a user is named together with the facility, whose accounts these are"
             raise Invalid(words, "http.facility", code="required")
-        self.since, self.until = _period(self.given)
+        self.since, self.until = period(self.given)
         self.format = self.given["_outputFormat"]
         if self.format not in ("", CSV, NDJSON):
             raise NotSupported(f"_outputFormat is {CSV} or {NDJSON}", "http._outputFormat")
@@ -172,8 +172,8 @@ def _hours(told: str) -> frozenset[int]:
     return frozenset(range(start, end) if start < end else [*range(start, 24), *range(end)])
 
 
-def _period(given: dict[str, str]) -> tuple[int, int]:
-    """From and until, in microseconds; 0 where it is not told."""
+def period(given: dict[str, str]) -> tuple[int, int]:
+    """From and until, in microseconds; 0 where it is not told. Raises: Invalid."""
     found = []
     for name in ("since", "until"):
         try:

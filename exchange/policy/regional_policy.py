@@ -157,6 +157,14 @@ class Minors(_Section):
     adult_age: int = Field(ge=14, le=25)
 
 
+class Oversight(_Section):
+    """What is usual: who looks outside of it is looked at. Units: hours of the day on the region's clocks."""
+
+    from_hour: int = Field(default=6, ge=0, le=23)
+    until_hour: int = Field(default=21, ge=1, le=24)
+    weekends: bool = False
+
+
 class RegionalPolicy(_Section):
     """The whole policy. `digest` is the SHA-256 of the file's bytes: the policy's version."""
 
@@ -170,6 +178,7 @@ class RegionalPolicy(_Section):
     emergency: Emergency
     retention: Retention
     minors: Minors
+    oversight: Oversight = Oversight()
     _digest: str = PrivateAttr("")
 
     @property

@@ -120,6 +120,11 @@ def visible(permit: Permit, table: str = "resource") -> tuple[str, dict[str, Any
     return _PAST[predicate] if table == "resource_history" else predicate, parameters
 
 
+def in_directory() -> tuple[str, dict[str, Any]]:
+    """The predicate of what describes the region and no patient: every permit reaches it, one over events too."""
+    return "r.compartment < 0 AND r.type = ANY(%(directory)s::smallint[])", {"directory": DIRECTORY_CODES}
+
+
 def _current(permit: Permit) -> tuple[str, dict[str, Any]]:
     parameters: dict[str, Any] = {"directory": DIRECTORY_CODES, "custodian": permit.custodian}
     if permit.compartments is None and not permit.actors:

@@ -25,30 +25,30 @@ Step = Callable[[], bool]
 
 def index_until(stopped: threading.Event, spine: Spine, pause_seconds: float = PAUSE_SECONDS) -> None:
     """Index search parameters that were posted."""
-    _repeat(stopped, spine.index_parameters, "E-303 indexing a search parameter", pause_seconds)
+    repeat(stopped, spine.index_parameters, "E-303 indexing a search parameter", pause_seconds)
 
 
 def relabel_until(stopped: threading.Event, spine: Spine, pause_seconds: float = PAUSE_SECONDS) -> None:
     """Label what the hub holds by the policy that counts, and what has no label yet."""
-    _repeat(stopped, spine.rollout.relabel, "E-304 labelling", pause_seconds)
+    repeat(stopped, spine.rollout.relabel, "E-304 labelling", pause_seconds)
 
 
 def derive_until(stopped: threading.Event, spine: Spine, pause_seconds: float = PAUSE_SECONDS) -> None:
     """Read Consents by the policy and the catalogues that count."""
-    _repeat(stopped, spine.derive_consents, "E-305 reading Consents anew", pause_seconds)
+    repeat(stopped, spine.derive_consents, "E-305 reading Consents anew", pause_seconds)
 
 
 def rekey_until(stopped: threading.Event, spine: Spine, pause_seconds: float = PAUSE_SECONDS) -> None:
     """Move the index to a new version of its key."""
-    _repeat(stopped, spine.rekey_index, "E-309 moving the index to a new key", pause_seconds)
+    repeat(stopped, spine.rekey_index, "E-309 moving the index to a new key", pause_seconds)
 
 
 def sweep_until(stopped: threading.Event, spine: Spine, pause_seconds: float = PAUSE_SECONDS) -> None:
     """Remove what was written late into records that were erased."""
-    _repeat(stopped, spine.sweep_erased, "E-310 sweeping erased records", pause_seconds)
+    repeat(stopped, spine.sweep_erased, "E-310 sweeping erased records", pause_seconds)
 
 
-def _repeat(stopped: threading.Event, step: Step, what: str, pause_seconds: float) -> None:
+def repeat(stopped: threading.Event, step: Step, what: str, pause_seconds: float) -> None:
     """Do steps until told to stop. One that fails is logged and tried again: it left nothing half done."""
     while not stopped.is_set():
         try:

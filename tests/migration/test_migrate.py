@@ -15,7 +15,7 @@ from exchange.store import migrate as room
 from exchange.store.migrate import head, migrate
 from exchange.store.tables import metadata
 
-SEALED = {"resource", "resource_history", "audit_event", "emergency_case"}
+SEALED = {"access_signal", "resource", "resource_history", "audit_event", "emergency_case"}
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from tests.exchange.policy.test_determination import a_determination, now
 from tests.passage.live_hub import live_hub
 from tests.passage.world import World, entry, patient_of
 from tests.sample.consent import a_consent
-from tests.sample.emergency import a_physician, an_officer, close, opened, try_to_open
+from tests.sample.emergency import a_physician, an_officer, close, opened, the_patient, try_to_open
 from tests.sample.observation import an_observation
 from tests.sample.requester import HOSPITAL, POST
 
@@ -103,6 +103,18 @@ INTERACTIONS: dict[str, Callable[[World], Any]] = {
 }
 OPERATED: dict[str, Callable[[World], Any]] = {
     "access-statistics": lambda w: w.administrator.get("AuditEvent/$access-statistics"),
+    "access-log": lambda w: the_patient(w).get("Patient/posta-p1/$access-log?_count=1"),
+    "access-signals": lambda w: w.administrator.get("AuditEvent/$access-signals"),
+    "judge-signal": lambda w: w.administrator.operate(
+        "AuditEvent/$judge-signal", parameters(number=text(w.signal), verdict=text("explained"))
+    ),
+    "question-access": lambda w: the_patient(w).operate(
+        "Patient/posta-p1/$question-access", parameters(event=text(w.seen))
+    ),
+    "report-output": lambda w: w.post.operate(
+        "Patient/posta-p1/$report-output",
+        parameters(kind=text("print"), reason=text("Interconsulta"), resource=text("Observation/posta-o1")),
+    ),
     "disclosure": lambda w: w.administrator.get(f"AuditEvent/{w.event}/$disclosure?case=EXP-1"),
     "accesses": lambda w: w.administrator.get("AuditEvent/$accesses?_count=1"),
     "determine-sensitivity": lambda w: w.post.operate(
@@ -139,6 +151,12 @@ def prepare(world: World, operation: str) -> None:
     if operation == "close-emergency":
         world.case = opened(a_physician(world), "hospital-p2")
     world.event = world.events()[-1]["id"]
+    if operation in ("judge-signal", "question-access"):
+        world.post.get("Observation/posta-o1")
+        world.seen = world.events()[-1]["id"]
+    if operation == "judge-signal":
+        said = OPERATED["question-access"](world)
+        world.signal = said.body["parameter"][0]["valueString"]
 
 
 @pytest.mark.parametrize("operation", sorted(OPERATIONS))
@@ -240,8 +258,8 @@ def test_a_path_that_is_no_route(live):
 
 
 NO_ACTS = {
-    "serve", "work", "migrate", "doctor", "demo", "demo-token", "demo-code", "demo-sign-in", "audit verify", "audit seal",
-    "accounts list", "people list", "package list", "clients list", "keys status", "keys rewrap", "policy check", "policy show", "terminology list",
+    "serve", "work", "doctor", "demo", "demo-token", "demo-code", "demo-sign-in", "audit verify", "audit seal",
+    "accounts list", "people list", "package list", "clients list", "backup list", "keys status", "keys rewrap", "policy check", "policy show", "terminology list",
     "witness init", "witness serve", "witness show", "audit head", "audit keys",
 }  # fmt: skip
 """What changes nothing that anybody decides: it starts processes, tells how things stand, or does a worker's step.

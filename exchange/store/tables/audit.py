@@ -114,3 +114,35 @@ audit_cosignature = Table(
     info=REFERENCE,
     comment="what outside witnesses signed under heads; append-only",
 )
+
+access_signal = Table(
+    "access_signal",
+    metadata,
+    Column("number", Text, nullable=False, comment="random: it says nothing of anybody"),
+    Column("custodian", BigInteger, nullable=False, comment="key of the facility that asked"),
+    Column("kind", Text, nullable=False),
+    Column("weight", SmallInteger, nullable=False),
+    Column("happened_at", BigInteger, nullable=False),
+    Column("agent", BigInteger, nullable=False, comment="keyed hash of who asked"),
+    Column("once", BigInteger, nullable=False, comment="keyed hash of what it is about: one signal says it"),
+    Column("body", LargeBinary, nullable=False, comment="events and account, sealed under the region's key"),
+    Column("verdict", Text, comment="explained, misuse, unclear; null: nobody looked into it"),
+    Column("judged_at", BigInteger),
+    Column("judgement", LargeBinary, comment="by whom and why, sealed under the region's key"),
+    PrimaryKeyConstraint("number"),
+    Index("access_signal_once_idx", "once", unique=True),
+    Index("access_signal_rank_idx", "weight", "happened_at", "number"),
+    Index("access_signal_custodian_idx", "custodian", "weight", "happened_at", "number"),
+    info=REFERENCE,
+    comment="accesses that somebody should look into",
+)
+
+signal_position = Table(
+    "signal_position",
+    metadata,
+    Column("name", Text, nullable=False),
+    Column("leaf_index", BigInteger, nullable=False, comment="the next event to look at"),
+    PrimaryKeyConstraint("name"),
+    info=REFERENCE,
+    comment="how far the log was looked through for signals",
+)

@@ -1,0 +1,1 @@
+"""Signals: accesses that somebody should look into, ranked by how little explains them."""

@@ -1,0 +1,154 @@
+"""What the hub knows about an access beside its event: what the facility has of the person, names, who works there.
+
+Spec:    docs/audit.md, "Signals".
+Leaves:  what follows from it to signs.
+
+Read for the hub itself, by the worker alone: no caller sees any of it, and of names nothing is kept.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from exchange.audit.access import Access
+from exchange.audit.signals.signal import Relation
+from exchange.fhir.datatype import fold
+from exchange.fhir.definitions import type_code
+from exchange.fhir.resource import load
+from exchange.identity.demographics import Demographics, demographics
+from exchange.store.session import Transaction
+from exchange.store.versions import COLUMNS, array_text, opened
+
+HOUR: Final = 3_600_000_000
+DAY: Final = 24 * HOUR
+TREATED_DAYS: Final = 30
+MOST_STAFF: Final = 2_000
+_PATIENT: Final = type_code("Patient")
+_PRACTITIONER: Final = type_code("Practitioner")
+_TITLES: Final = frozenset(
+    {"dr", "dra", "lic", "enf", "abog", "mg", "obst", "q", "f", "tec", "ing", "sr", "sra", "med", "de", "del", "la",
+     "las", "los", "y"}
+)  # fmt: skip
+_WORDS: Final = re.compile(r"[^a-z0-9]+")
+_SURNAMES: Final = 2
+
+PERSON: Final = """
+SELECT l.compartment, l.patient_id FROM patient_record q JOIN patient_record l ON l.person = q.person
+WHERE q.compartment = %s"""
+# A dated resource of the facility: of these 30 days before and after, or of any other time. A Patient is no treatment.
+RELATION: Final = """
+SELECT coalesce(bool_or(r.clinical_at <= %(until)s AND r.clinical_until >= %(since)s), false), count(*) > 0
+FROM resource r WHERE r.compartment = ANY(%(records)s::bigint[]) AND r.custodian = %(custodian)s
+  AND r.type <> %(patient)s AND r.clinical_until IS NOT NULL AND NOT r.is_deleted"""
+PATIENTS: Final = f"""
+SELECT {COLUMNS} FROM resource r WHERE r.compartment = ANY(%(records)s::bigint[]) AND r.type = %(type)s
+  AND r.id = ANY(%(ids)s) AND NOT r.is_deleted"""  # noqa: S608 - constants only
+STAFF: Final = """
+SELECT name, reference FROM account
+WHERE organization_id = %s AND role <> 'patient' AND is_active ORDER BY account_id LIMIT %s"""
+PRACTITIONERS: Final = f"""
+SELECT {COLUMNS} FROM resource r WHERE r.type = %(type)s AND r.id = ANY(%(ids)s) AND NOT r.is_deleted"""  # noqa: S608
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """One event as signals read it. Units: microseconds since 1970 UTC."""
+
+    access: Access
+    event: dict[str, Any]
+    compartment: int
+    custodian: int
+    agent: int
+    at: int
+
+    @property
+    def facility(self) -> str:
+        """The organisation that asked."""
+        return self.access.facility.removeprefix("Organization/")
+
+
+@dataclass(frozen=True, slots=True)
+class Staff:
+    """Who works at a facility, as far as its accounts tell: documents, full names, own Patients."""
+
+    documents: frozenset[tuple[str, str]]
+    names: frozenset[frozenset[str]]
+    patients: frozenset[str]
+
+
+@dataclass(slots=True)
+class Facts:
+    """What one step asks for, remembered until it ends."""
+
+    transaction: Transaction
+    _persons: dict[int, list[tuple[int, str]]] = field(default_factory=dict)
+    _relations: dict[tuple[int, int, int], Relation] = field(default_factory=dict)
+    _described: dict[int, list[Demographics]] = field(default_factory=dict)
+    _staff: dict[str, Staff] = field(default_factory=dict)
+
+    def records(self, compartment: int) -> list[tuple[int, str]]:
+        """The records that are known to be of one person, each with its Patient's id."""
+        if compartment not in self._persons:
+            self._persons[compartment] = [
+                (row[0], row[1]) for row in self.transaction.rows(PERSON, (compartment,))
+            ]
+        return self._persons[compartment]
+
+    def relation(self, looked: Looked) -> Relation:
+        """What the facility that asked has of the person."""
+        key = (looked.compartment, looked.custodian, looked.at // DAY)
+        if key not in self._relations:
+            told = {
+                "records": array_text(each for each, _ in self.records(looked.compartment)),
+                "custodian": looked.custodian, "patient": _PATIENT,
+                "since": looked.at - TREATED_DAYS * DAY, "until": looked.at + TREATED_DAYS * DAY,
+            }  # fmt: skip
+            [(is_recent, is_any)] = self.transaction.rows(RELATION, told)
+            self._relations[key] = "recent" if is_recent else "former" if is_any else ""
+        return self._relations[key]
+
+    def described(self, compartment: int) -> list[Demographics]:
+        """What the person's Patients say."""
+        if compartment not in self._described:
+            records = self.records(compartment)
+            told = {
+                "records": array_text(each for each, _ in records), "type": _PATIENT,
+                "ids": [each for _, each in records],
+            }  # fmt: skip
+            rows = self.transaction.rows(PATIENTS, told)
+            self._described[compartment] = [
+                demographics(load(each.text)) for each in opened(self.transaction, rows)
+            ]
+        return self._described[compartment]
+
+    def staff(self, facility: str) -> Staff:
+        """Who works at a facility."""
+        if facility not in self._staff:
+            accounts = self.transaction.rows(STAFF, (facility, MOST_STAFF))
+            references = [str(row[1]).partition("/") for row in accounts]
+            ids = [each for kind, _, each in references if kind == "Practitioner"]
+            rows = self.transaction.rows(PRACTITIONERS, {"type": _PRACTITIONER, "ids": ids}) if ids else []
+            people = [demographics(load(each.text)) for each in opened(self.transaction, rows)]
+            self._staff[facility] = Staff(
+                documents=frozenset(document for each in people for document in each.documents),
+                names=frozenset(frozenset(words(str(row[0]))) for row in accounts),
+                patients=frozenset(each for kind, _, each in references if kind == "Patient"),
+            )
+        return self._staff[facility]
+
+
+def words(name: str) -> list[str]:
+    """The words of a person's name, folded, without titles and particles."""
+    return [each for each in _WORDS.split(fold(name)) if each and each not in _TITLES]
+
+
+def surnames(name: str) -> frozenset[str]:
+    """The surnames in a name as accounts write it: given names first, then one surname or both.
+
+    Of two words the last one is a surname, of more the last two: a given name is not taken for one.
+    """
+    found = words(name)
+    least_given = 1
+    return frozenset(found[max(least_given, len(found) - _SURNAMES) :])
