@@ -12,6 +12,7 @@
 #   make vectors [ARGS="labels"]                     decisions on consents: situations, answers and why
 #   make mutation [ARGS="--part 1/8"]                takes each guard away: a test has to notice
 #   make tamper                                      attacks on the audit log: an offline verifier has to notice
+#   make crash [POINTS=200]                         kill hub and database at random: nothing is lost, no answer without an event
 #   make fuzz   [ARGS="--max-examples 200"]          requests that nobody would write, against a hub
 #   make lint                                        style, types, who may import whom
 #   make lock                                        choose newer packages: rewrite requirements.lock
@@ -38,7 +39,7 @@ export DATABASE_URL
 
 PIP := $(PYTHON) -m pip --quiet --python $(BIN)/python install --no-warn-script-location
 
-.PHONY: help demo test bench oracle noninterference timing rank-attack examples vectors mutation tamper fuzz lint lock dictionary clean
+.PHONY: help demo test bench oracle noninterference timing rank-attack examples vectors mutation tamper crash fuzz lint lock dictionary clean
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
@@ -79,6 +80,10 @@ mutation: $(PROGRAM)
 
 tamper: $(PROGRAM)
 	@$(BIN)/python -m tests.tamper.run
+
+crash: POINTS = 200
+crash: $(PROGRAM)
+	@$(BIN)/python -m tests.crash $(POINTS) $(ARGS)
 
 fuzz: $(PROGRAM)
 	@$(BIN)/python -m tests.conformance.fuzz $(ARGS)

@@ -64,7 +64,8 @@ class Exported:
 
 
 def export_log(transaction: Transaction, out: Path) -> Exported:
-    """Write the log to a new file, whole or not at all. Raises: FileExistsError."""
+    """Write the log to a new file, whole or not at all, as a new transaction sees it. Raises: FileExistsError."""
+    transaction.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     transaction.run(f"SET LOCAL statement_timeout = '{MOST_MINUTES}min'")
     beside = out.with_name(out.name + ".part")
     if out.exists():

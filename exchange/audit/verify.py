@@ -60,7 +60,11 @@ class Verification:
 
 
 def verify_log(transaction: Transaction) -> Verification:
-    """Verify every event, leaf, kept subtree and checkpoint. Nothing is opened: sealed bytes are enough."""
+    """Verify every event, leaf, kept subtree and checkpoint. Nothing is opened: sealed bytes are enough.
+
+    The transaction is a new one: what is sealed meanwhile is not seen.
+    """
+    transaction.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     result = Verification()
     # 1. Every signed head, by size: their times do not run backwards.
     heads = _heads(transaction, result)

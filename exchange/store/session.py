@@ -208,6 +208,8 @@ def _problem(error: psycopg2.Error) -> Problem:
         return TooCostly("the request took longer than this hub allows")
     if isinstance(error, errors.LockNotAvailable):
         return Conflict("another request holds what this one needs; try again")
-    if isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError):
+    # A server that dies in mid statement refuses nothing: the driver then says neither a state nor a kind.
+    is_silent = type(error) is psycopg2.DatabaseError
+    if is_silent or isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError):
         return Unavailable("the database does not answer")
     return Problem("the database refused the statement")
