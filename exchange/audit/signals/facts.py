@@ -87,6 +87,14 @@ class Facts:
     _relations: dict[tuple[int, int, int], Relation] = field(default_factory=dict)
     _described: dict[int, list[Demographics]] = field(default_factory=dict)
     _staff: dict[str, Staff] = field(default_factory=dict)
+    _asked: set[str] = field(default_factory=set)
+
+    def is_new(self, question: str) -> bool:
+        """Whether something is asked for the first time in this step: its answer would be the same again."""
+        if question in self._asked:
+            return False
+        self._asked.add(question)
+        return True
 
     def records(self, compartment: int) -> list[tuple[int, str]]:
         """The records that are known to be of one person, each with its Patient's id."""

@@ -7,11 +7,11 @@ Leaves:  what is known beside the event to facts; reading events in order to ste
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import pairwise
 from statistics import median
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import unquote_plus
 
 from exchange.audit.access import GRANTED, REFUSED, access_of
@@ -76,7 +76,15 @@ SELECT count(*) FROM emergency_case e JOIN emergency_case o ON o.custodian = e.c
   AND NOT o.compartment = ANY(%(records)s::bigint[])
 WHERE e.compartment = %(compartment)s AND e.opened_at BETWEEN %(at)s AND %(at)s + 999"""
 
-Sign = Callable[[Facts, Looked], Signal | None]
+
+class Sign(Protocol):
+    """What one kind looks for."""
+
+    __name__: str
+
+    def __call__(self, facts: Facts, looked: Looked, /) -> Signal | None:
+        """The signal that an access raises, if it raises one."""
+        ...
 
 
 def signals_of(facts: Facts, looked: Looked) -> Iterator[Signal]:
@@ -91,6 +99,8 @@ def signals_of(facts: Facts, looked: Looked) -> Iterator[Signal]:
     elif access.outcome == GRANTED and access.operation == "open-emergency":
         kinds = (repeated_reason,)
     for sign in kinds:
+        if sign in SAME_ALL_DAY and not facts.is_new(f"{sign.__name__}|{_person_day(facts, looked)}"):
+            continue
         found = sign(facts, looked)
         if found is not None:
             yield found
@@ -199,17 +209,22 @@ def mass_browsing(facts: Facts, looked: Looked) -> Signal | None:
     """More persons within an hour than 30, and than five times what is usual for the account."""
     if not looked.access.user:
         return None
-    told = {"agent": looked.agent, "limit": MOST_EVENTS, "since": looked.at - HOUR, "until": looked.at}
+    # Asked once for each minute, up to its end: what is written later in it comes in a later step.
+    end = (looked.at // MINUTE + 1) * MINUTE
+    if not facts.is_new(f"mass-browsing|{looked.agent}|{end}"):
+        return None
+    told = {"agent": looked.agent, "limit": MOST_EVENTS, "since": end - HOUR, "until": end}
     [(count, events)] = facts.transaction.rows(PATIENTS, told)
     if count <= MOST_PATIENTS:
         return None
-    told |= {"since": looked.at - USUAL_DAYS * DAY, "until": looked.at - HOUR}
+    told |= {"since": end - USUAL_DAYS * DAY, "until": end - HOUR}
     hours = [row[0] for row in facts.transaction.rows(USUAL, told)]
     usual = int(median(hours)) if hours else 0
     if count <= TIMES_USUAL * usual:
         return None
     numbers = {"count": count, "usual": usual}
-    return _signal("mass-browsing", looked, "", _day(looked), tuple(events[1:]), numbers)
+    others = tuple(each for each in events if each != looked.event["id"])
+    return _signal("mass-browsing", looked, "", _day(looked), others, numbers)
 
 
 def enumeration(facts: Facts, looked: Looked) -> Signal | None:
@@ -263,6 +278,8 @@ def is_run(numbers: Sequence[int]) -> bool:
 OF_A_PERSON: Final[tuple[Sign, ...]] = (
     no_relation, same_surname, colleague, after_hours, sensitive_first, denied_then_retry,
 )  # fmt: skip
+SAME_ALL_DAY: Final[frozenset[Sign]] = frozenset({no_relation, same_surname, colleague})
+"""Kinds that say of an account and a person the same all day: asked once."""
 OF_AN_ACCOUNT: Final[tuple[Sign, ...]] = (mass_browsing, enumeration)
 
 
