@@ -17,6 +17,7 @@ from exchange import __version__
 from exchange.commands import (
     accounts,
     audit,
+    backup,
     clients,
     demo,
     erase,
@@ -43,6 +44,8 @@ app.add_typer(accounts.people, name="people")
 app.add_typer(audit.app, name="audit")
 app.add_typer(keys.app, name="keys")
 app.add_typer(erase.app)
+app.add_typer(backup.app, name="backup")
+app.add_typer(backup.restoring)
 app.add_typer(terminology.app, name="terminology")
 app.add_typer(terminology.packages, name="package")
 app.add_typer(policy.app, name="policy")

@@ -20,6 +20,7 @@ from exchange.hub import Hub
 from exchange.problems import Conflict, NotSupported, Unavailable
 from exchange.settings import settings
 from exchange.store import index_rotation, key_rotation
+from exchange.store.backups import require_replaced, waiting_erasures
 from exchange.store.hub_keys import hub_keys
 from exchange.store.rewrapping import Rewrapping, counts
 from exchange.store.session import Transaction
@@ -54,12 +55,20 @@ def key_status() -> None:
         out.print(rotation)
     root = hub.store.crypto.keyring.root
     try:
-        newest = str(root.newest())
+        newest, there = str(root.newest()), root.versions()
     except Unavailable as away:
-        newest = f"unknown: {away}"
+        newest, there = f"unknown: {away}", []
     out.print(
         f"root: {root.name} {settings().root_key_name if root.name != 'file' else ''}, newest version {newest}"
     )
+    if there:
+        with hub.store.transaction() as transaction:
+            waiting = waiting_erasures(transaction, there[0])
+        if waiting:
+            out.print(
+                f"{waiting} erasures wait for older backups to become unreadable: they open while version {there[0]} "
+                "of the root is there (docs/backup.md)"
+            )
 
 
 @app.command("rotate")
@@ -120,6 +129,10 @@ def destroy(
     purpose: Purpose,
     version: Version,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    without_backup: Annotated[
+        bool,
+        typer.Option("--without-backup", help="Of root: though no verified backup stands under a newer one."),
+    ] = False,
 ) -> None:
     """Destroy a version for ever: backups from before it was rotated do not open without it."""
     _known(purpose)
@@ -133,10 +146,18 @@ def destroy(
         )
     hub = opened_hub()
     if purpose == ROOT:
-        _operate(hub, f"destroy root {version}", lambda tx: key_rotation.destroy_root(tx, version))
+        described = f"destroy root {version}{' --without-backup' if without_backup else ''}"
+        _operate(hub, described, lambda tx: _destroy_root(tx, version, has_backup=not without_backup))
     else:
         _operate(hub, f"destroy {purpose} {version}", lambda tx: key_rotation.destroy(tx, purpose, version))
     out.print(f"{purpose}: version {version} is destroyed")
+
+
+def _destroy_root(transaction: Transaction, version: int, *, has_backup: bool) -> None:
+    """Destroy a version of the root where a backup is left that opens without it."""
+    if has_backup:
+        require_replaced(transaction, version)
+    key_rotation.destroy_root(transaction, version)
 
 
 def _operate(hub: Hub, described: str, act: Callable[[Transaction], _Done]) -> _Done:

@@ -146,10 +146,6 @@ class HubCrypto:
         """The key of a backup, wrapped under the hub's newest backup key, whose version it names."""
         return self._seal("backup", _BACKUP, self._keyring.version("backup"), key, bound_to)
 
-    def unwrap_backup_key(self, wrapped: bytes, bound_to: bytes) -> bytes:
-        """The key of a backup. Raises: SealBroken - another hub's, or its version was destroyed."""
-        return self._open("backup", _BACKUP, sealed_version(wrapped), wrapped, bound_to)
-
     # -- the audit log
 
     def sign_checkpoint(self, text: bytes) -> bytes:
@@ -280,6 +276,14 @@ def open_hub_crypto(
     })  # fmt: skip
 
 
+def open_backup_key(root: Root, row: HubKey, wrapped: bytes, bound_to: bytes) -> bytes:
+    """The key of a backup, by the root and one hub key that the backup brings along.
+
+    Raises: SealBroken - another root's, or another hub's; Unavailable - the root is away.
+    """
+    return _opened(Keyring(root, [row]), "backup", _BACKUP, row.version, wrapped, bound_to)
+
+
 def first_dictionary() -> bytes:
     """The dictionary that a new hub starts with, trained from invented records (`make dictionary`)."""
     return files("exchange.crypto").joinpath("dictionary-1.zdict").read_bytes()
@@ -289,6 +293,7 @@ __all__ = [
     "HubCrypto",
     "first_dictionary",
     "make_hub_keys",
+    "open_backup_key",
     "open_hub_crypto",
     "rewrap_hub_key",
     "sealed_version",

@@ -16,6 +16,7 @@ from exchange.crypto.hub_crypto import rewrap_hub_key
 from exchange.crypto.hub_key import ACTIVE, DESTROYED, RETIRED, HubKey
 from exchange.problems import Conflict, NotSupported
 from exchange.store import index_rotation
+from exchange.store.backups import note_root
 from exchange.store.hub_keys import REWRAP, add, hub_keys
 from exchange.store.rewrapping import COUNTS
 from exchange.store.sealed_places import PLACES
@@ -106,6 +107,7 @@ def rotate_root(transaction: Transaction) -> tuple[int, int]:
     newest = root.newest()
     if all(key.root_version == newest for key in keys):
         newest = root.rotate()
+    note_root(transaction, newest)
     number = 0
     for key in keys:
         if key.root_version != newest:

@@ -240,8 +240,11 @@ def test_the_root_is_rotated_and_its_old_version_destroyed(
     done = run("rotate", "root")
     assert done.exit_code == 0
     assert f"version 2 now wraps the hub's keys; {len(PURPOSES)} were wrapped anew" in done.output
-    assert run("destroy", "root", "2", "--yes").exit_code == 1
-    assert run("destroy", "root", "1", "--yes").exit_code == 0
+    assert run("destroy", "root", "2", "--yes", "--without-backup").exit_code == 1
+    refused = run("destroy", "root", "1", "--yes")
+    assert refused.exit_code == 1
+    assert "no verified backup stands under a newer version" in refused.output
+    assert run("destroy", "root", "1", "--yes", "--without-backup").exit_code == 0
     assert list(root_key.keys) == [2]
     again = open_store(database, hub_settings, root_key)
     assert World(again, database).post.get("Patient/posta-p2").status == 200
@@ -251,7 +254,7 @@ def test_the_root_is_rotated_and_its_old_version_destroyed(
 
 def test_an_old_root_stays_while_it_wraps_a_key(run, store, root_key):
     root_key.rotate()
-    refused = run("destroy", "root", "1", "--yes")
+    refused = run("destroy", "root", "1", "--yes", "--without-backup")
     assert refused.exit_code == 1
     assert f"wraps {len(PURPOSES)} keys" in refused.output
     assert sorted(root_key.keys) == [1, 2]

@@ -39,6 +39,10 @@ class FileRoot:
         """The newest version; 0 where there is no file yet."""
         return max(self._read()) if self._path.exists() else 0
 
+    def versions(self) -> list[int]:
+        """Those that are still there, the oldest first."""
+        return sorted(self._read())
+
     def wrap(self, key: bytes, bound_to: bytes) -> tuple[int, bytes]:
         """A key wrapped under the newest version. Units: nonce 12 random bytes."""
         version, root = max(self._read().items())

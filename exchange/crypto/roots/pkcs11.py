@@ -51,6 +51,10 @@ class Pkcs11Root:
         """The newest version; 0 where the token holds no key of this label."""
         return self._tried(lambda session: max(self._keys(session), default=0))
 
+    def versions(self) -> list[int]:
+        """Those that are still there, the oldest first."""
+        return self._tried(lambda session: sorted(self._keys(session)))
+
     def wrap(self, key: bytes, bound_to: bytes) -> tuple[int, bytes]:
         """A key wrapped under the newest version. Units: nonce 12 random bytes, tag 16 bytes."""
 

@@ -23,6 +23,10 @@ class Root(Protocol):
         """The newest version; 0 where there is no key yet."""
         ...
 
+    def versions(self) -> list[int]:
+        """Those that are still there, the oldest first."""
+        ...
+
     def wrap(self, key: bytes, bound_to: bytes) -> tuple[int, bytes]:
         """A key wrapped under the newest version, and that version."""
         ...

@@ -62,6 +62,10 @@ class TransitRoot:
         found = self._key()
         return max((int(each) for each in found["keys"]), default=0) if found else 0
 
+    def versions(self) -> list[int]:
+        """Those that are still there and may open, the oldest first."""
+        return sorted(int(each) for each in self._key().get("keys", ()))
+
     def wrap(self, key: bytes, bound_to: bytes) -> tuple[int, bytes]:
         """A key wrapped under the newest version. The engine's text names the version."""
         told = self._ask(

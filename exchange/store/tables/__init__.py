@@ -27,7 +27,7 @@ from exchange.store.tables.consent import (
 )
 from exchange.store.tables.erasure import erasure
 from exchange.store.tables.identity import identity_key, linkage_review, patient_record, record_link
-from exchange.store.tables.keys import dictionary, hub_key
+from exchange.store.tables.keys import backup, dictionary, hub_key, root_version
 from exchange.store.tables.people import (
     account,
     authorization_code,
@@ -60,6 +60,7 @@ __all__ = [
     "audit_leaf",
     "audit_node",
     "authorization_code",
+    "backup",
     "canonical_resource",
     "client",
     "code_system_catalogue",
@@ -85,6 +86,7 @@ __all__ = [
     "resource",
     "resource_history",
     "revoked_token",
+    "root_version",
     "searched_value",
     "sensitivity_determination",
     "shared_record",

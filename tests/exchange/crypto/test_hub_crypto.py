@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from exchange.crypto.hub_crypto import (
     first_dictionary,
     make_hub_keys,
+    open_backup_key,
     open_hub_crypto,
     sealed_version,
 )
@@ -190,13 +191,17 @@ def test_a_backup_s_key_outlives_the_rotation_of_its_wrapping_key():
     wrapped = HUB.wrap_backup_key(b"k" * 32, b"backup 7")
     second = make_hub_key(ROOT, "backup", 2)
     both = hub_of(second)
-    assert both.unwrap_backup_key(wrapped, b"backup 7") == b"k" * 32
+    assert open_backup_key(ROOT, row_of("backup"), wrapped, b"backup 7") == b"k" * 32
     assert sealed_version(both.wrap_backup_key(b"k" * 32, b"backup 8")) == 2
     gone = replace(row_of("backup"), state=DESTROYED, wrapped=b"")
-    after = open_hub_crypto(ROOT, [*without("backup"), gone, second], [])
-    for crypto, place in ((after, b"backup 7"), (both, b"backup 8"), (OTHER, b"backup 7")):
+    other_hub = next(row for row in OTHER.keyring.rows if row.purpose == "backup")
+    other_use = next(row for row in HUB.keyring.rows if row.purpose == "token")
+    for root, row, place in (
+        (ROOT, gone, b"backup 7"), (ROOT, second, b"backup 7"), (ROOT, other_hub, b"backup 7"), (ROOT, other_use, b"backup 7"),
+        (ROOT, row_of("backup"), b"backup 8"), (RootInMemory(), row_of("backup"), b"backup 7"),
+    ):  # fmt: skip
         with pytest.raises(SealBroken):
-            crypto.unwrap_backup_key(wrapped, place)
+            open_backup_key(root, row, wrapped, place)
 
 
 def test_every_active_audit_key_signs_until_the_former_is_retired():
