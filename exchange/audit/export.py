@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 
 from exchange.audit.leaf import NO_MANIFEST, commitment, digest, finding_by_rest
+from exchange.audit.reading import Event, Leaf, leaves_with_events, strays
 from exchange.settings import settings
 from exchange.store.session import Transaction
 
@@ -30,24 +30,7 @@ GONE, ERASED, MARKED, MOVED, OTHER = 1, 2, 4, 8, 16
 """Deleted; of an erased record; marked so that no search finds it; of another transaction; of another commitment."""
 _NOTHING: Final = bytes(32)
 
-_EVENT: Final = """
-  e.body, e.text_digest, e.manifest, e.finding, e.commitment, e.transaction, e.last_updated, e.id,
-  e.is_deleted, e.version_id <> 1 OR e.members IS NOT NULL,
-  concat_ws('|', e.compartment, e.custodian, e.clinical_at, e.agent, e.tokens::text, e.ranges::text)"""
-
 HEAD: Final = "SELECT size, transaction FROM audit_checkpoint ORDER BY size DESC LIMIT 1"
-
-LEAVES: Final = f"""
-SELECT l.leaf, l.compartment, l.sequence, l.leaf_index, l.transaction, l.id::text,{_EVENT}
-FROM audit_leaf l LEFT JOIN audit_event e ON e.id = l.id::text AND e.compartment = l.compartment
-WHERE l.leaf_index >= %s ORDER BY l.leaf_index LIMIT %s"""  # noqa: S608 - constants only
-
-# Events that nobody placed, though later ones have their places.
-STRAYS: Final = f"""
-SELECT ''::bytea, e.compartment, 0::bigint, -1::bigint, e.transaction, e.id,{_EVENT}
-FROM audit_event e WHERE e.transaction <= %s AND NOT EXISTS (
-  SELECT 1 FROM audit_leaf l WHERE l.id::text = e.id AND l.compartment = e.compartment)
-ORDER BY e.transaction, e.id LIMIT %s"""  # noqa: S608
 
 NOTES: Final = """
 SELECT size, note, (SELECT string_agg(c.line, '' ORDER BY c.witness) FROM audit_cosignature c WHERE c.size = h.size)
@@ -74,13 +57,13 @@ def export_log(transaction: Transaction, out: Path) -> Exported:
     with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(_header(Exported(0, 0, 0)))
         head = transaction.rows(HEAD)
-        leaves = _written(file, _leaves(transaction))
-        strays = _written(file, transaction.rows(STRAYS, (head[0][1], MOST_STRAYS)) if head else ())
+        leaves = _written(file, leaves_with_events(transaction))
+        unplaced = _written(file, _strays(transaction, head[0][1]) if head else ())
         heads = 0
         for note in _notes(transaction):
             file.write(struct.pack(">I", len(note)) + note)
             heads += 1
-        exported = Exported(leaves, strays, heads)
+        exported = Exported(leaves, unplaced, heads)
         file.seek(0)
         file.write(_header(exported))
         file.flush()
@@ -96,45 +79,37 @@ def _header(exported: Exported) -> bytes:
     ).encode()
 
 
-def _written(file: BinaryIO, rows: Any) -> int:
+def _written(file: BinaryIO, rows: Iterable[tuple[Leaf, Event | None]]) -> int:
     count = 0
-    for row in rows:
-        file.write(_record(row))
+    for placed, event in rows:
+        file.write(_record(placed, event))
         count += 1
     return count
 
 
-def _record(row: tuple[Any, ...]) -> bytes:
-    leaf, compartment, sequence, index, transaction, leaf_id, body, text, manifest, finding, *event = row
-    if body is None:
-        return RECORD.pack(
-            bytes(leaf),
-            *[_NOTHING] * 4,
-            compartment,
-            sequence,
-            index,
-            transaction,
-            0,
-            _raw(leaf_id),
-            _NOTHING,
-            GONE,
-        )
-    committed, event_transaction, last_updated, event_id, is_deleted, is_marked, found_by = event
-    rest = sha256(found_by.encode()).digest() if finding is None else bytes(finding)
-    marks = 0 if finding is None else ERASED
-    if is_marked or is_deleted != bool(marks):
+def _record(placed: Leaf, event: Event | None) -> bytes:
+    place = placed.compartment, placed.sequence, placed.place, placed.transaction
+    if event is None:
+        return RECORD.pack(placed.leaf, *[_NOTHING] * 4, *place, 0, _raw(placed.event_id), _NOTHING, GONE)
+    rest = digest(event.found_by) if event.finding is None else event.finding
+    marks = 0 if event.finding is None else ERASED
+    if event.is_marked or event.is_deleted != bool(marks):
         marks |= MARKED
-    if event_transaction != transaction:
+    if event.transaction != placed.transaction:
         marks |= MOVED
     digests = (
-        sha256(body).digest(), bytes(text), digest(finding_by_rest(event_id, last_updated, rest)),
-        NO_MANIFEST if manifest is None else sha256(manifest).digest(),
+        digest(event.body), event.text_digest, digest(finding_by_rest(event.event_id, event.last_updated, rest)),
+        NO_MANIFEST if event.manifest is None else digest(event.manifest),
     )  # fmt: skip
-    if commitment(*digests) != bytes(committed):
+    if commitment(*digests) != event.commitment:
         marks |= OTHER
-    return RECORD.pack(
-        bytes(leaf), *digests, compartment, sequence, index, transaction, last_updated, _raw(event_id), rest, marks,
-    )  # fmt: skip
+    return RECORD.pack(placed.leaf, *digests, *place, event.last_updated, _raw(event.event_id), rest, marks)
+
+
+def _strays(transaction: Transaction, last: int) -> Iterator[tuple[Leaf, Event]]:
+    """Events without a leaf, as if they had an empty one."""
+    for event in strays(transaction, last, MOST_STRAYS):
+        yield Leaf(-1, event.event_id, event.compartment, 0, event.transaction, b""), event
 
 
 def _raw(event_id: str) -> bytes:
@@ -143,13 +118,6 @@ def _raw(event_id: str) -> bytes:
         return bytes.fromhex(event_id.replace("-", "")).ljust(16, b"\0")[:16]
     except ValueError:
         return bytes(16)
-
-
-def _leaves(transaction: Transaction) -> Iterator[tuple[Any, ...]]:
-    start = -(1 << 63)
-    while rows := transaction.rows(LEAVES, (start, BATCH_ROWS)):
-        yield from rows
-        start = rows[-1][3] + 1
 
 
 def _notes(transaction: Transaction) -> Iterator[bytes]:

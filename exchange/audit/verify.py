@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from exchange.audit.chain import Frontier
 from exchange.audit.checkpoint import Checkpoint, read
-from exchange.audit.leaf import NO_MANIFEST, commitment, digest, finding_by_rest, finding_text, leaf
+from exchange.audit.leaf import NO_MANIFEST, commitment, digest, finding_by_rest, leaf
+from exchange.audit.reading import Event, Leaf, leaves_with_events
 from exchange.problems import SealBroken
 from exchange.store.erasure import erasure_text
 from exchange.store.session import Transaction
@@ -22,14 +23,7 @@ MOST_FINDINGS: Final = 50
 TOLERATED_SECONDS: Final = 15 * 60
 """How far an event's instant may lie outside of the two signed heads that its place is between."""
 
-LEAVES: Final = """
-SELECT l.leaf_index, l.id::text, l.leaf, l.compartment, l.sequence, e.transaction = l.transaction,
-  e.is_deleted, e.version_id <> 1 OR e.members IS NOT NULL, e.commitment, e.body, e.text_digest, e.manifest, e.finding,
-  e.compartment, e.custodian, e.last_updated, e.id, e.clinical_at, e.agent, e.tokens::text, e.ranges::text
-FROM audit_leaf l LEFT JOIN audit_event e ON e.id = l.id::text AND e.compartment = l.compartment
-WHERE l.leaf_index >= %s ORDER BY l.leaf_index LIMIT %s"""
-
-CHECKPOINTS: Final = "SELECT size, note FROM audit_checkpoint ORDER BY size"
+CHECKPOINTS: Final = "SELECT size, note FROM audit_checkpoint WHERE size > %s ORDER BY size LIMIT %s"
 ERASURES: Final = "SELECT compartment, erased_at, mac FROM erasure"
 NODES: Final = "SELECT height, index, hash FROM audit_node"
 
@@ -73,28 +67,27 @@ def verify_log(transaction: Transaction) -> Verification:
     kept = {(height, index): bytes(found) for height, index, found in transaction.rows(NODES)}
     erased = _erased(transaction, result)
     counts: dict[int, int] = {}
-    sizes = [0, *sorted(heads)]
-    for index, event_id, stored, compartment, sequence, is_same_transaction, *row in _leaves(transaction):
+    before, coming = None, iter(heads.items())
+    size, covering = next(coming, (0, None))
+    for placed, event in leaves_with_events(transaction):
+        index, compartment = placed.place, placed.compartment
         if index != frontier.size:
             result.add(f"leaf {frontier.size}: missing")
             break
-        counts[compartment] = counts.get(compartment, 0) + 1
-        is_next = compartment < 0 or sequence == counts[compartment]
-        around = heads.get(sizes[0]), heads.get(sizes[1]) if len(sizes) > 1 else None
+        number = counts[compartment] = counts.get(compartment, 0) + 1
+        is_next = compartment < 0 or placed.sequence == number
         for wrong in _wrong(
-            bytes(stored),
-            (compartment, sequence, is_next, bool(is_same_transaction), compartment in erased),
-            around,
-            row,
+            placed, event, (before, covering), is_next=is_next, is_erased=compartment in erased
         ):
-            result.add(f"leaf {index}: event {event_id} {wrong}")
-        for height, place, found in frontier.append(bytes(stored)):
+            result.add(f"leaf {index}: event {placed.event_id} {wrong}")
+        for height, place, found in frontier.append(placed.leaf):
             if kept.pop((height, place), found) != found:
                 result.add(f"subtree {place} of height {height}: another root is kept")
-        if len(sizes) > 1 and frontier.size == sizes[1]:
-            del sizes[0]
-            if heads[frontier.size].root != frontier.root():
+        if covering is not None and frontier.size == size:
+            if covering.root != frontier.root():
                 result.add(f"checkpoint {frontier.size}: the tree has another root")
+            before = covering
+            size, covering = next(coming, (0, None))
     result.events = frontier.size
     for height, place in kept:
         result.add(f"subtree {place} of height {height}: kept without its leaves")
@@ -119,57 +112,60 @@ def _erased(transaction: Transaction, result: Verification) -> set[int]:
 
 
 def _heads(transaction: Transaction, result: Verification) -> dict[int, Checkpoint]:
+    """The heads that are whole, by size."""
     heads: dict[int, Checkpoint] = {}
-    newest = 0
-    for size, note in transaction.rows(CHECKPOINTS):
-        result.checkpoints += 1
-        try:
-            checkpoint = read(note, transaction.crypto.checkpoint_keys)
-        except SealBroken as broken:
-            result.add(f"checkpoint {size}: {broken}")
-            continue
-        if checkpoint.size != size:
-            result.add(f"checkpoint {size}: signed for {checkpoint.size} events")
-        if checkpoint.signed_at < newest:
-            result.add(f"checkpoint {size}: signed before the one before it")
-        newest = max(newest, checkpoint.signed_at)
-        heads[size] = checkpoint
+    keys = transaction.crypto.checkpoint_keys
+    newest, last = 0, -(1 << 63)
+    while rows := transaction.rows(CHECKPOINTS, (last, BATCH_ROWS)):
+        for last, note in rows:
+            result.checkpoints += 1
+            try:
+                checkpoint = read(note, keys)
+            except SealBroken as broken:
+                result.add(f"checkpoint {last}: {broken}")
+                continue
+            if checkpoint.size != last:
+                result.add(f"checkpoint {last}: signed for {checkpoint.size} events")
+            if checkpoint.signed_at < newest:
+                result.add(f"checkpoint {last}: signed before the one before it")
+            newest = max(newest, checkpoint.signed_at)
+            heads[last] = checkpoint
     return heads
 
 
 def _wrong(
-    stored: bytes,
-    place: tuple[int, int, bool, bool, bool],
+    placed: Leaf,
+    event: Event | None,
     around: tuple[Checkpoint | None, Checkpoint | None],
-    row: list[Any],
+    *,
+    is_next: bool,
+    is_erased: bool,
 ) -> Iterator[str]:
     """What is wrong with an event, as it stands now.
 
-    `place` is compartment and sequence, whether that is the next one of its record, whether the event is still of the
-    transaction that it was placed for, and whether the record was erased: its events are marked then, and keep the digest
-    of what found them.
+    `is_next` is whether its number is the next one of its record. Events of an erased record are marked, and keep the
+    digest of what found them.
     """
-    compartment, sequence, is_next, is_same_transaction, is_erased = place
-    is_deleted, is_marked, committed, body, text_digest, manifest, finding, *found_by = row
-    if committed is None:
+    if event is None:
         yield "was deleted"
         return
-    found = digest(
-        finding_text(*found_by)
-        if finding is None
-        else finding_by_rest(found_by[3], found_by[2], bytes(finding))
-    )
-    shown = NO_MANIFEST if manifest is None else digest(bytes(manifest))
-    made = commitment(digest(bytes(body)), bytes(text_digest), found, shown)
-    if made != bytes(committed) or leaf(made, compartment, sequence) != stored:
+    rest = digest(event.found_by) if event.finding is None else event.finding
+    found = digest(finding_by_rest(event.event_id, event.last_updated, rest))
+    shown = NO_MANIFEST if event.manifest is None else digest(event.manifest)
+    made = commitment(digest(event.body), event.text_digest, found, shown)
+    if made != event.commitment or leaf(made, placed.compartment, placed.sequence) != placed.leaf:
         yield "was altered"
-    elif not is_same_transaction:
+    elif event.transaction != placed.transaction:
         yield "was moved in time"
-    elif is_marked or is_deleted != (finding is not None) or (is_deleted and not is_erased):
+    elif (
+        event.is_marked
+        or event.is_deleted != (event.finding is not None)
+        or (event.is_deleted and not is_erased)
+    ):
         yield "was marked so that no search finds it"
     if not is_next:
         yield "is not the next of its record"
-    if not _is_in_time(found_by[2], *around):
+    if not _is_in_time(event.last_updated, *around):
         yield "is dated outside of its place in the log"
 
 
@@ -178,10 +174,3 @@ def _is_in_time(last_updated: int, before: Checkpoint | None, covering: Checkpoi
     return (before is None or before.signed_at - TOLERATED_SECONDS <= seconds) and (
         covering is None or seconds <= covering.signed_at + TOLERATED_SECONDS
     )
-
-
-def _leaves(transaction: Transaction) -> Iterator[tuple]:  # type: ignore[type-arg]
-    start = 0
-    while rows := transaction.rows(LEAVES, (start, BATCH_ROWS)):
-        yield from rows
-        start = rows[-1][0] + 1

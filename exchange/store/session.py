@@ -6,6 +6,7 @@ Leaves:  when a transaction begins and commits to perform; SQL to the other file
 
 from __future__ import annotations
 
+import io
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -90,6 +91,17 @@ class Transaction:
         if self._prefix:
             self._execute("SELECT", None)
         self._cursor.copy_expert(f"COPY {table} ({columns}) FROM STDIN", text)
+
+    def copied(self, sql: str) -> bytes:
+        """What a query returns, as COPY writes it in binary form: for reading much. `sql` holds no caller's text.
+
+        Spec: https://www.postgresql.org/docs/15/sql-copy.html, "Binary Format"
+        """
+        if self._prefix:
+            self._execute("SELECT", None)
+        parts = io.BytesIO()
+        self._cursor.copy_expert(f"COPY ({sql}) TO STDOUT (FORMAT binary)", parts)
+        return parts.getvalue()
 
     def finish(self, sql: str, parameters: Parameters = None) -> None:
         """Run a last statement and commit, in one round trip."""
