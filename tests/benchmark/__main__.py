@@ -31,6 +31,7 @@ from exchange.fhir.definitions import type_code
 from exchange.hub import embedded, open_hub, prepare
 from exchange.requester import parse_scopes
 from exchange.settings import settings
+from tests.benchmark.audit_log import GOALS, measured
 from tests.benchmark.consents import ConsentCost
 from tests.benchmark.load import Connection, prepared, run
 from tests.benchmark.searches import Searches
@@ -38,6 +39,8 @@ from tests.benchmark.searches import Searches
 RESOURCES_PER_PATIENT = 50
 LARGE_PATIENT = 1_300
 CLIENTS = 16
+LOG_EVENTS = 100_000
+"""`python -m tests.benchmark.audit_log` builds larger ones."""
 TARGETS = {
     "resources": ("", 0),
     "ingest_resources_per_second": (">=", 2500),
@@ -86,6 +89,8 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o711)
         figures = Bench(folder, chosen.people, chosen.seconds, chosen.port).measure()
+        log = measured(LOG_EVENTS, Path(temporary) / "log", samples=40)
+        figures |= {f"log_{name}": log[name] for name in ("events", "bytes_per_event", *GOALS)}
     kept = Path("var/bench.json")
     kept.parent.mkdir(exist_ok=True)
     runs = json.loads(kept.read_text()) if kept.exists() else {}
@@ -94,7 +99,7 @@ def main() -> None:
     kept.write_text(json.dumps(runs, indent=1) + "\n")
     print(f"\n{'figure':34}{'measured':>12}  reach for")
     for name, value in figures.items():
-        sign, target = TARGETS.get(name, ("", 0))
+        sign, target = TARGETS.get(name) or GOALS.get(name.removeprefix("log_"), ("", 0))
         print(f"{name:34}{value:>12}  {f'{sign} {target}' if sign else ''}")
     _growth(runs)
 
