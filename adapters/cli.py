@@ -219,6 +219,21 @@ def keys(site: Site) -> None:
     print(json.dumps({"keys": [make_client_key(settings.data_folder).public_jwk]}))
 
 
+@app.command()
+def erase(
+    site: Site,
+    patient: Annotated[str, typer.Option("--patient", metavar="ID", help="El id de su Patient en el hub.")],
+) -> None:
+    """Elimina, por orden, todo lo que esta computadora guarda de un paciente, y no lo vuelve a tomar."""
+    settings = read_settings(site)
+    with only_one(settings.data_folder), _outbox(settings) as outbox:
+        number = outbox.erase_patient(patient.removeprefix("Patient/"))
+    if number is None:
+        _say("A-405 Aquí no hay nada de ese paciente.")
+        raise typer.Exit(BAD_SITE)
+    print(f"A-406 Se eliminaron {number} registros. El sistema de origen no se toca: elimínelo allí también.")
+
+
 @quarantine.command("list")
 def list_quarantine(site: Site, as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
     """Lo que está en cuarentena, con su razón."""

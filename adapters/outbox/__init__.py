@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from adapters.outbox.desk import Desk
+from adapters.outbox.erasing import Erasing
 from adapters.outbox.sealing import OutboxFull
 from adapters.outbox.spool import Waiting, WireEntry
 from adapters.outbox.versions import Builds, Condition
@@ -27,13 +28,13 @@ __all__ = ["Builds", "Condition", "Outbox", "Waiting", "WireEntry"]
 _LAST_SEQUENCE: Final = 2**63 - 1
 
 
-class Outbox(Desk):
+class Outbox(Erasing, Desk):
     """One SQLite file, one writer process, any number of threads of it."""
 
     # --- accepting -------------------------------------------------------------------------------
 
     def accept(self, outcomes: Iterable[Outcome]) -> list[str]:
-        """Make outcomes durable in one commit; each answers `new`, `duplicate`, `stale` or `refused`.
+        """Make outcomes durable in one commit; each answers `new`, `duplicate`, `stale`, `refused` or `erased`.
 
         Raises: OutboxFull - nothing of it was taken; do not acknowledge.
         """
@@ -44,6 +45,8 @@ class Outbox(Desk):
 
     def _accept_one(self, outcome: Outcome) -> str:
         record = outcome.record
+        if self._is_erased(record):
+            return "erased"
         key_hash = self._seals.hash("key", f"{record.system}|{record.natural_key}")
         content_hash = self._seals.hash("content", record.content_hash)
         known = self._row(
@@ -76,7 +79,7 @@ class Outbox(Desk):
     def _insert(self, outcome: Outcome, message_id: str, key_hash: str, group: str) -> None:
         record = outcome.record
         refusal = outcome.refusal if isinstance(outcome, Refused) else None
-        payload = self._payload(outcome, key_hash) if isinstance(outcome, Mapped) else None
+        payload = self._payload(outcome, key_hash, group) if isinstance(outcome, Mapped) else None
         state = "quarantined" if refusal else ("parked" if self._is_parked(group) else "pending")
         self._run(
             "INSERT INTO record (message_id, key_hash, group_hash, state, parks, reason_class, reason_code,"
@@ -97,7 +100,7 @@ class Outbox(Desk):
         if isinstance(outcome, Mapped):
             self._count_unmapped(outcome.unmapped)
 
-    def _payload(self, mapped: Mapped, key_hash: str, before: int | None = None) -> bytes:
+    def _payload(self, mapped: Mapped, key_hash: str, group: str, before: int | None = None) -> bytes:
         """The entries that travel, withdrawals among them.
 
         What must not replace a richer version, or repeat a fact, is left out where another record told it.
@@ -116,7 +119,7 @@ class Outbox(Desk):
                 left_out.add(url)
                 continue
             told_by = key_hash if entry.known_as else ""
-            self._run("INSERT OR IGNORE INTO known_by VALUES (?, ?)", resource_hash, told_by)
+            self._run("INSERT OR IGNORE INTO known_by VALUES (?, ?, ?)", resource_hash, told_by, group)
             kept.append(WireEntry(url, msgspec.Raw(encode(with_targets(entry.resource, left_out, gone)))))
         kept.extend(WireEntry(url, msgspec.Raw(withdrawn(raw))) for url, raw in gone.items())
         return msgspec.json.encode(kept)
@@ -175,7 +178,8 @@ class Outbox(Desk):
             if old != group:
                 self._run("INSERT OR REPLACE INTO merged VALUES (?, ?)", old, group)
                 self._run("UPDATE merged SET into_hash = ? WHERE into_hash = ?", group, old)
-                self._run("UPDATE record SET group_hash = ? WHERE group_hash = ?", group, old)
+                for table in ("record", "known_by", "version"):
+                    self._run(f"UPDATE {table} SET group_hash = ? WHERE group_hash = ?", group, old)  # noqa: S608
         return group
 
     def _leader(self, group: str) -> str:
@@ -282,7 +286,9 @@ class Outbox(Desk):
                 " detail = ? WHERE sequence = ?",
                 new_group,
                 int(outcome.record.states_all),
-                self._seals.seal(message_id, "payload", self._payload(outcome, key_hash, sequence)),
+                self._seals.seal(
+                    message_id, "payload", self._payload(outcome, key_hash, new_group, sequence)
+                ),
                 detail,
                 sequence,
             )

@@ -30,12 +30,14 @@ CREATE TABLE IF NOT EXISTS ledger (
 CREATE TABLE IF NOT EXISTS file (path_hash TEXT PRIMARY KEY, stamp TEXT NOT NULL, content_hash TEXT NOT NULL)
   WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS merged (group_hash TEXT PRIMARY KEY, into_hash TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS erased (group_hash TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS known_by (
-  resource_hash TEXT NOT NULL, key_hash TEXT NOT NULL, PRIMARY KEY (resource_hash, key_hash)
+  resource_hash TEXT NOT NULL, key_hash TEXT NOT NULL, group_hash TEXT NOT NULL,
+  PRIMARY KEY (resource_hash, key_hash)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS known_by_key ON known_by (key_hash) WHERE key_hash != '';
 CREATE TABLE IF NOT EXISTS version (
-  resource_hash TEXT PRIMARY KEY, etag TEXT NOT NULL, content_mark TEXT NOT NULL
+  resource_hash TEXT PRIMARY KEY, etag TEXT NOT NULL, content_mark TEXT NOT NULL, group_hash TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS told (key_hash TEXT PRIMARY KEY, items BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS unmapped (

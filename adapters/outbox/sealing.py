@@ -12,12 +12,18 @@ import os
 from pathlib import Path
 from typing import Final
 
+import zstandard
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 OUTBOX_KEY_FILE: Final = "outbox.key"
 ID_KEY_FILE: Final = "ids.key"
+_FORMAT: Final = b"\x01\x00"
+"""The format, and no dictionary: as the hub writes it, so that one list of examples holds for both."""
 _NONCE_BYTES: Final = 12
+_HEADER_BYTES: Final = len(_FORMAT) + _NONCE_BYTES
+_LEVEL: Final = 3
+_MAX_TEXT_BYTES: Final = 512 * 1024 * 1024
 _KEY_BYTES: Final = 32
 
 
@@ -59,26 +65,43 @@ class Seals:
     def seal(self, message_id: str, column: str, content: bytes) -> bytes:
         """Seal one column of one row; it opens nowhere else.
 
-        Units:  nonce 12 bytes, key 32 bytes.
+            format 1 byte │ dictionary 1 byte, none │ nonce 12 bytes │ AES-256-GCM(zstd(content)) + tag 16 bytes
+
+        Units:  nonce 12 random bytes, key 32 bytes.
         """
-        nonce = os.urandom(_NONCE_BYTES)
-        return nonce + self._cipher.encrypt(nonce, content, f"{message_id}|{column}".encode())
+        return seal(self._cipher, content, f"{message_id}|{column}".encode())
 
     def open(self, message_id: str, column: str, sealed: bytes) -> bytes:
         """Open a sealed column.
 
         Raises: OutboxDamaged - altered, moved, or sealed under another key.
         """
-        try:
-            return self._cipher.decrypt(
-                sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], f"{message_id}|{column}".encode()
-            )
-        except InvalidTag:
-            raise OutboxDamaged from None
+        return open_sealed(self._cipher, sealed, f"{message_id}|{column}".encode())
 
     def hash(self, purpose: str, text: str) -> str:
         """A keyed hash: equal texts are equal, nothing can be read back."""
         return hmac.new(self._hash_key, f"{purpose}|{text}".encode(), hashlib.sha256).hexdigest()[:40]
+
+
+def seal(key: AESGCM, content: bytes, bound_to: bytes) -> bytes:
+    """Seal bytes to their place."""
+    nonce = os.urandom(_NONCE_BYTES)
+    packed = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=False).compress(content)
+    return _FORMAT + nonce + key.encrypt(nonce, packed, _FORMAT + bound_to)
+
+
+def open_sealed(key: AESGCM, sealed: bytes, bound_to: bytes) -> bytes:
+    """Open what was sealed to this place.
+
+    Raises: OutboxDamaged - altered, moved, of another format, or sealed under another key.
+    """
+    if len(sealed) <= _HEADER_BYTES or sealed[: len(_FORMAT)] != _FORMAT:
+        raise OutboxDamaged
+    try:
+        packed = key.decrypt(sealed[len(_FORMAT) : _HEADER_BYTES], sealed[_HEADER_BYTES:], _FORMAT + bound_to)
+        return bytes(zstandard.ZstdDecompressor().decompress(packed, max_output_size=_MAX_TEXT_BYTES))
+    except (InvalidTag, zstandard.ZstdError):
+        raise OutboxDamaged from None
 
 
 def new_key() -> bytes:

@@ -81,6 +81,7 @@ class Spool:
             self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=30)
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=FULL")
+            self._database.execute("PRAGMA secure_delete=ON")
             self._database.executescript(SCHEMA)
             self.id_key = self._read_or_make_id_key(folder / ID_KEY_FILE)
         except sqlite3.DatabaseError as error:

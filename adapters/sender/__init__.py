@@ -17,7 +17,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 from adapters.outbox import Builds, Outbox, Waiting, WireEntry
-from adapters.sender.hub import Answer, Applied, Barred, HubClient, Later, Rejected
+from adapters.sender.hub import Answer, Applied, Barred, Erased, HubClient, Later, Rejected
 from adapters.source_record import Refusal
 
 _log = logging.getLogger("adapters.sender")
@@ -36,6 +36,8 @@ REMEDIES = {
     "A-312": "El registro es demasiado grande para el hub. Divida el documento o avise a la región.",
     "A-313": "El hub no permite escribir a este adaptador. Pida a la región el permiso que falta y revise [hub] scope;"
     " todo queda guardado y se enviará solo.",
+    "A-315": "La región eliminó por orden uno de los pacientes que este registro une. Vea cuál es y descarte el"
+    " registro, o use `adapter erase`.",
     "A-314": "El hub lo rechazó varias veces porque choca con lo que ya tiene. Avise a la región con el número.",
 }
 
@@ -144,6 +146,8 @@ class Sender:
                 self._rejected(group, records, answer)
             else:
                 self._later(group, Later(answer.code, is_global=False))
+        elif isinstance(answer, Erased):
+            self._erased(group, records)
         elif isinstance(answer, Barred):
             self._bar(answer)
         else:
@@ -207,6 +211,15 @@ class Sender:
         _log.warning(
             "%s quarantined message=%s elements=%s", answer.code, records[0].message_id, refusal.location
         )
+
+    def _erased(self, group: str, records: Sequence[Waiting]) -> None:
+        """Do here what was ordered at the hub; where two patients share the queue, let a person decide."""
+        number = self._outbox.erase_group(group)
+        if number is None:
+            self._rejected(group, records, Rejected("identity", "A-315", (), ""))
+            return
+        self._settled(group)
+        _log.warning("A-316 erased here what the hub has erased: records=%d", number)
 
     def _later(self, group: str, answer: Later) -> None:
         """Keep everything and wait: the hub as a whole, or this patient only."""

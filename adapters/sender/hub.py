@@ -77,7 +77,12 @@ class Barred:
     code: str
 
 
-Answer = Applied | Rejected | Later | Barred
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """The hub erased this patient's record on an order: nothing of it is taken again."""
+
+
+Answer = Applied | Rejected | Later | Barred | Erased
 
 
 class _Token(Exception):  # noqa: N818 - carries the answer of the token endpoint to `send`
@@ -158,7 +163,8 @@ class HubClient:
 
         1. A transaction-response with as many entries as were sent: applied.
         2. 401 although the token is fresh, or an OperationOutcome with 403: the adapter is not let in.
-        3. An OperationOutcome with 400, 413 or 422: the content is refused; with 409 or 412: for now.
+        3. An OperationOutcome with 410 and `deleted`: the record was erased. With 400, 413 or 422: the content is
+           refused; with 409 or 412: for now.
         4. Whatever else: it is not known to be applied, so it is sent again.
         """
         status = response.status_code
@@ -175,6 +181,8 @@ class HubClient:
             if status == HTTPStatus.FORBIDDEN:
                 return Barred("A-313")
             # 3.
+            if status == HTTPStatus.GONE and _is_erased(content):
+                return Erased()
             if status in _REFUSED:
                 return _rejected(content, "A-311")
             if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
@@ -244,6 +252,12 @@ def _token_refused(response: httpx.Response, content: dict[str, Any]) -> Later |
         return Barred("A-307" if error == "invalid_scope" else "A-304")
     code = f"A-303/{response.status_code}"
     return Later(code, is_global=True, after_seconds=_retry_after(response))
+
+
+def _is_erased(outcome: dict[str, Any]) -> bool:
+    """Whether the one issue of a refusal is that the record is no more."""
+    issues = outcome.get("issue", [])
+    return bool(issues) and all(isinstance(each, dict) and each.get("code") == "deleted" for each in issues)
 
 
 def _rejected(outcome: dict[str, Any], code: str) -> Rejected:
