@@ -68,6 +68,7 @@ def make(hub: Hub, url: str, settings: Settings, to: Path) -> backups.Finished:
     with new_file(to) as file:
         # 1.
         hub.spine.operate(f"backup {number}", lambda tx: backups.begin(tx, number))
+        hub.spine.seal_audit_log()  # the head in the header covers what is in the snapshot
         # 2.
         with _snapshot(hub, url, settings, number) as seen:
             stream = SealingStream(file, seen.key, seen.header)
