@@ -69,8 +69,8 @@ class CloseEmergency:
             ("verdict", "valueCode", self.verdict),
             ("closed-at", "valueInstant", instant(case.closed_at or transaction.now)),
         )
-        told = f": {self.comment}" if self.comment else ""
-        answer.noted = f"emergency case {case.number} judged {self.verdict}{told}"
+        # The comment is an officer's note, sealed in the case: the event lies in the patient's log.
+        answer.noted = f"emergency case {case.number} judged {self.verdict}"
         answer.touched = [Touched(case.compartment)]
         return answer
 

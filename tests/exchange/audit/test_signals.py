@@ -585,3 +585,15 @@ def test_every_kind_has_words_and_explained_ones_weigh_less():
 
 def signs_of_persons() -> list[str]:
     return ["no-relation", "same-surname", "colleague", "sensitive-first", "after-hours"]
+
+
+def test_an_event_that_somebody_changed_holds_nothing_up(world):
+    of(world).get("Observation/posta-o1")
+    seal_all(world)
+    with world.sql() as cursor:
+        cursor.execute(
+            "UPDATE audit_event SET body = set_byte(body, 40, get_byte(body, 40) # 1)"
+            " WHERE last_updated = (SELECT max(last_updated) FROM audit_event)"
+        )
+    of(world, "u2").get("Observation/posta-o2")
+    assert [(each["kind"], each["user"]) for each in found(world)] == [("no-relation", "u2")]

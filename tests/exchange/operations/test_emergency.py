@@ -80,7 +80,7 @@ def test_a_number_and_an_end_are_answered_and_the_number_says_nothing(world, phy
 def test_only_a_person_in_a_function_of_the_policy_opens_for_an_emergency_alone(world, more, reason):
     event = is_refused(world, try_to_open(a_physician(world, **more)))
     assert event["outcomeDesc"] == f"emergency refused: {reason}"
-    assert {each["code"] for each in event["subtype"]} == {"operation", "110127"}
+    assert {each["code"] for each in event["subtype"]} == {"operation", "open-emergency", "110127"}
 
 
 def test_a_system_opens_none_by_itself(world, physician):
@@ -234,7 +234,7 @@ def test_the_officer_of_the_facility_closes_it(world, physician):
     )
     assert case["judged-by"] == "Abog. Salas"
     [event] = [each for each in world.events() if "110138" in {one["code"] for one in each["subtype"]}]
-    assert event["outcomeDesc"] == f"emergency case {number} judged unjustified: La paciente podía responder"
+    assert event["outcomeDesc"] == f"emergency case {number} judged unjustified"
     assert event["entity"][0]["what"] == {"reference": "Patient/hospital-p1"}
     assert len(the_patient(world, "hospital-p1").get("AuditEvent?subtype=110138").matches) == 1
 
@@ -301,6 +301,14 @@ def test_who_is_no_officer_closes_nothing(world, physician):
     for caller in nobody:
         assert close(caller, number).status == 403, caller.requester
     assert sql(world, "SELECT closed_at FROM emergency_case") == [(None,)]
+
+
+def test_what_an_officer_notes_stays_in_the_case_and_out_of_the_patient_s_log(world, physician):
+    number = opened(physician)
+    assert close(an_officer(world), number, "unjustified", "El paciente estaba despierto").status == 200
+    log = the_patient(world, "hospital-p1").get("AuditEvent?_count=100").text.decode()
+    assert f"emergency case {number} judged unjustified" in log
+    assert "despierto" not in log
 
 
 @pytest.mark.parametrize(
