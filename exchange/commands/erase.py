@@ -23,7 +23,7 @@ Backups from before this minute still hold the record, sealed under keys that ar
   1. exchange keys rotate record --wait
   2. exchange keys retire record OLD    and    exchange keys destroy record OLD
   3. exchange keys rotate root
-  4. take a new backup, and check it: older ones open no more after the next step
+  4. exchange backup FILE: older ones open no more after the next step (docs/backup.md)
   5. exchange keys destroy root OLD
 The facility has to erase its own system and its adapter: 'adapter erase'."""
 
