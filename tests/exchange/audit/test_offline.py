@@ -237,17 +237,7 @@ def test_it_needs_nothing_but_python():
 
 def test_it_is_read_in_an_afternoon_and_by_python_3_9():
     ast.parse(SOURCE, feature_version=(3, 9))
-    tree = ast.parse(SOURCE)
-    told = {
-        line for node in ast.walk(tree) if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node)
-        for line in range(node.body[0].lineno, node.body[0].end_lineno + 1)
-    }  # fmt: skip
-    code = [
-        text
-        for number, text in enumerate(SOURCE.splitlines(), 1)
-        if text.strip() and text.lstrip()[0] != "#" and number not in told
-    ]
-    assert len(code) < 500
+    assert len(SOURCE.splitlines()) < 500
 
 
 def test_its_records_are_the_export_s():
