@@ -12,6 +12,7 @@
 #   make vectors [ARGS="labels"]                     decisions on consents: situations, answers and why
 #   make mutation [ARGS="--part 1/8"]                takes each guard away: a test has to notice
 #   make tamper                                      attacks on the audit log: an offline verifier has to notice
+#   make plaintext-scan [NEEDLES=1000]               texts of patients, looked for wherever a hub and an adapter leave bytes
 #   make crash [POINTS=200]                         kill hub and database at random: nothing is lost, no answer without an event
 #   make fuzz   [ARGS="--max-examples 200"]          requests that nobody would write, against a hub
 #   make lint                                        style, types, who may import whom
@@ -39,7 +40,7 @@ export DATABASE_URL
 
 PIP := $(PYTHON) -m pip --quiet --python $(BIN)/python install --no-warn-script-location
 
-.PHONY: help demo test bench oracle noninterference timing rank-attack examples vectors mutation tamper crash fuzz lint lock dictionary clean
+.PHONY: help demo test bench oracle noninterference timing rank-attack examples vectors mutation tamper plaintext-scan crash fuzz lint lock dictionary clean
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
@@ -80,6 +81,10 @@ mutation: $(PROGRAM)
 
 tamper: $(PROGRAM)
 	@$(BIN)/python -m tests.tamper.run
+
+plaintext-scan: NEEDLES = 1000
+plaintext-scan: $(PROGRAM)
+	@$(BIN)/python -m tests.plaintext $(NEEDLES) $(ARGS)
 
 crash: POINTS = 200
 crash: $(PROGRAM)

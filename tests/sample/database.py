@@ -86,8 +86,15 @@ def a_server() -> Iterator[Server]:
     if given:
         yield from _prepared(make_url(given))
         return
+    with an_embedded_server() as server:
+        yield server
+
+
+@contextmanager
+def an_embedded_server(more: dict[str, str] | None = None) -> Iterator[Server]:
+    """An embedded server of one's own, in a folder that is removed; `more` are settings of PostgreSQL."""
     folder = Path(tempfile.mkdtemp(prefix="ch"))  # short: the path of a Unix socket has about 100 bytes
-    cluster = EmbeddedPostgres(folder, settings=FORGETFUL)
+    cluster = EmbeddedPostgres(folder, settings=FORGETFUL | (more or {}))
     try:
         with _stopped_with_us(cluster.folder):
             cluster.start()
