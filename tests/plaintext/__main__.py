@@ -12,6 +12,9 @@ from tests.plaintext.places import PLACES
 from tests.plaintext.scan import a_scan
 
 MOST_SHOWN = 40
+LEFT_OUT = (
+    "evidence packs (made to be read); accounts of patients (the table of accounts holds names in the clear)"
+)
 
 
 def main() -> int:
@@ -35,6 +38,7 @@ def main() -> int:
         kinds = Counter(each.kind for each in scan.needles)
         print("needles: " + ", ".join(f"{count} {kind}" for kind, count in kinds.most_common()))
         print(f"not looked for, since an empty hub holds them: {scan.held} words")
+        print(f"not told or not scanned: {LEFT_OUT}")
         print(f"{scan.filled_seconds:.0f} s to fill, {time.monotonic() - scanned:.0f} s to scan,"
               f" {time.monotonic() - began:.0f} s in all")  # fmt: skip
         print(

@@ -29,7 +29,7 @@ from tests.passage.live_hub import LiveHub
 from tests.passage.world import Caller, World, patient_of, seal_all
 from tests.plaintext.needles import Haystack
 from tests.sample.consent import a_consent
-from tests.sample.emergency import a_physician, an_officer, close, opened
+from tests.sample.emergency import a_physician, an_officer, close, opened, the_patient
 from tests.sample.requester import HOSPITAL
 
 DNI = "urn:oid:2.16.840.1.113883.4.904"
@@ -95,6 +95,7 @@ def _logged(file: Path) -> Iterator[None]:
 
 
 def _appoint(world: World, names: list[str]) -> None:
+    """Accounts of staff, which bear names in the clear. So would a patient's: none is entered here."""
     for name in names:
         account = Account(
             "https://personas.example", name, name, "clinician", HOSPITAL, date(2026, 1, 1), date(2099, 1, 1)
@@ -138,6 +139,22 @@ def _asked(world: World, haystack: Haystack, people: list[tuple[str, dict[str, A
         post.get(f"Patient/{patient_id}/_history")
         assert world.administrator.get(f"AuditEvent/$accesses?patient={patient_id}").status == 200
         post.get("Observation?_sort=-date&_count=5")
+        _questioned(world, patient_id, haystack.added["note"][number])
+
+
+def _questioned(world: World, patient_id: str, words: str) -> None:
+    """The patient reads the own log and asks, in own words, why somebody looked."""
+    patient, everything = the_patient(world, patient_id), f"patient=Patient/{patient_id}&type=rest"
+    assert patient.get(f"Patient/{patient_id}/$access-log").status == 200
+    reads = world.administrator.get(f"AuditEvent?{everything}&_count=50").matches
+    event = next(each["id"] for each in reads if each["action"] == "R")
+    parameters = {
+        "resourceType": "Parameters",
+        "parameter": [{"name": "event", "valueString": event}, {"name": "words", "valueString": words}],
+    }
+    said = patient.operate(f"Patient/{patient_id}/$question-access", parameters)
+    assert said.status == 200, said.text
+    assert world.administrator.get("AuditEvent/$access-signals").status == 200
 
 
 def _asked_over_http(hub: LiveHub, haystack: Haystack) -> None:
