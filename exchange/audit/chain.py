@@ -40,9 +40,9 @@ class Frontier:
         """Add one leaf hash; the full subtrees of the kept heights that it completed: height, index, root."""
         completed = []
         found, index, height = leaf, self.size, 0
-        while index % 2:
+        while index & 1:
             found = node_hash(self.roots.pop(), found)
-            index //= 2
+            index >>= 1
             height += 1
             if height % KEPT_HEIGHTS == 0:
                 completed.append((height, index, found))

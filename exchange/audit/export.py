@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import struct
+from binascii import unhexlify
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,7 +99,7 @@ def _record(placed: Leaf, event: Event | None) -> bytes:
     if event.transaction != placed.transaction:
         marks |= MOVED
     digests = (
-        digest(event.body), event.text_digest, digest(finding_by_rest(event.event_id, event.last_updated, rest)),
+        digest(event.body), event.text_digest, digest(finding_by_rest(event.event_id.decode(), event.last_updated, rest)),
         NO_MANIFEST if event.manifest is None else digest(event.manifest),
     )  # fmt: skip
     if commitment(*digests) != event.commitment:
@@ -109,13 +110,13 @@ def _record(placed: Leaf, event: Event | None) -> bytes:
 def _strays(transaction: Transaction, last: int) -> Iterator[tuple[Leaf, Event]]:
     """Events without a leaf, as if they had an empty one."""
     for event in strays(transaction, last, MOST_STRAYS):
-        yield Leaf(-1, event.event_id, event.compartment, 0, event.transaction, b""), event
+        yield Leaf(-1, event.compartment, 0, event.transaction, event.event_id, b""), event
 
 
-def _raw(event_id: str) -> bytes:
+def _raw(event_id: bytes) -> bytes:
     """An event id's 16 bytes; one that is none - somebody inserted it - stands as zeroes."""
     try:
-        return bytes.fromhex(event_id.replace("-", "")).ljust(16, b"\0")[:16]
+        return unhexlify(event_id.replace(b"-", b"")).ljust(16, b"\0")[:16]
     except ValueError:
         return bytes(16)
 

@@ -21,6 +21,7 @@ from exchange.audit.chain import leaf_hash
 
 NO_MANIFEST: Final = bytes(32)
 BLINDING_BYTES: Final = 16
+_PLACE: Final = struct.Struct(">qq")
 
 
 def digest(data: bytes) -> bytes:
@@ -66,4 +67,4 @@ def commitment(sealed: bytes, text: bytes, finding: bytes, manifest: bytes = NO_
 
 def leaf(event_commitment: bytes, compartment: int, sequence: int) -> bytes:
     """An event's leaf hash, once it has its place among the events of its record."""
-    return leaf_hash(event_commitment + struct.pack(">qq", compartment, sequence))
+    return leaf_hash(event_commitment + _PLACE.pack(compartment, sequence))

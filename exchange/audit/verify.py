@@ -6,7 +6,6 @@ Leaves:  proofs for single events to proof; verification by others, without the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -19,6 +18,8 @@ from exchange.store.erasure import erasure_text
 from exchange.store.session import Transaction
 
 BATCH_ROWS: Final = 5_000
+EARLIEST: Final = -(1 << 63)
+LATEST: Final = 1 << 63
 MOST_FINDINGS: Final = 50
 TOLERATED_SECONDS: Final = 15 * 60
 """How far an event's instant may lie outside of the two signed heads that its place is between."""
@@ -67,8 +68,10 @@ def verify_log(transaction: Transaction) -> Verification:
     kept = {(height, index): bytes(found) for height, index, found in transaction.rows(NODES)}
     erased = _erased(transaction, result)
     counts: dict[int, int] = {}
-    before, coming = None, iter(heads.items())
+    before: Checkpoint | None = None
+    coming = iter(heads.items())
     size, covering = next(coming, (0, None))
+    low, high = _bounds(before, covering)
     for placed, event in leaves_with_events(transaction):
         index, compartment = placed.place, placed.compartment
         if index != frontier.size:
@@ -76,10 +79,8 @@ def verify_log(transaction: Transaction) -> Verification:
             break
         number = counts[compartment] = counts.get(compartment, 0) + 1
         is_next = compartment < 0 or placed.sequence == number
-        for wrong in _wrong(
-            placed, event, (before, covering), is_next=is_next, is_erased=compartment in erased
-        ):
-            result.add(f"leaf {index}: event {placed.event_id} {wrong}")
+        for wrong in _wrong(placed, event, low, high, is_next=is_next, is_erased=compartment in erased):
+            result.add(f"leaf {index}: event {placed.event_id.decode()} {wrong}")
         for height, place, found in frontier.append(placed.leaf):
             if kept.pop((height, place), found) != found:
                 result.add(f"subtree {place} of height {height}: another root is kept")
@@ -88,6 +89,7 @@ def verify_log(transaction: Transaction) -> Verification:
                 result.add(f"checkpoint {frontier.size}: the tree has another root")
             before = covering
             size, covering = next(coming, (0, None))
+            low, high = _bounds(before, covering)
     result.events = frontier.size
     for height, place in kept:
         result.add(f"subtree {place} of height {height}: kept without its leaves")
@@ -136,41 +138,45 @@ def _heads(transaction: Transaction, result: Verification) -> dict[int, Checkpoi
 def _wrong(
     placed: Leaf,
     event: Event | None,
-    around: tuple[Checkpoint | None, Checkpoint | None],
+    low: int,
+    high: int,
     *,
     is_next: bool,
     is_erased: bool,
-) -> Iterator[str]:
+) -> list[str]:
     """What is wrong with an event, as it stands now.
 
     `is_next` is whether its number is the next one of its record. Events of an erased record are marked, and keep the
     digest of what found them.
+
+    Units: `low` and `high`, between which its place is, microseconds since 1970.
     """
     if event is None:
-        yield "was deleted"
-        return
+        return ["was deleted"]
+    wrong = []
     rest = digest(event.found_by) if event.finding is None else event.finding
-    found = digest(finding_by_rest(event.event_id, event.last_updated, rest))
+    found = digest(finding_by_rest(event.event_id.decode(), event.last_updated, rest))
     shown = NO_MANIFEST if event.manifest is None else digest(event.manifest)
     made = commitment(digest(event.body), event.text_digest, found, shown)
     if made != event.commitment or leaf(made, placed.compartment, placed.sequence) != placed.leaf:
-        yield "was altered"
+        wrong.append("was altered")
     elif event.transaction != placed.transaction:
-        yield "was moved in time"
+        wrong.append("was moved in time")
     elif (
         event.is_marked
         or event.is_deleted != (event.finding is not None)
         or (event.is_deleted and not is_erased)
     ):
-        yield "was marked so that no search finds it"
+        wrong.append("was marked so that no search finds it")
     if not is_next:
-        yield "is not the next of its record"
-    if not _is_in_time(event.last_updated, *around):
-        yield "is dated outside of its place in the log"
+        wrong.append("is not the next of its record")
+    if not low <= event.last_updated < high:
+        wrong.append("is dated outside of its place in the log")
+    return wrong
 
 
-def _is_in_time(last_updated: int, before: Checkpoint | None, covering: Checkpoint | None) -> bool:
-    seconds = last_updated // 1_000_000
-    return (before is None or before.signed_at - TOLERATED_SECONDS <= seconds) and (
-        covering is None or seconds <= covering.signed_at + TOLERATED_SECONDS
-    )
+def _bounds(before: Checkpoint | None, covering: Checkpoint | None) -> tuple[int, int]:
+    """From when and before when the events between two heads are dated. Units: microseconds since 1970."""
+    low = EARLIEST if before is None else (before.signed_at - TOLERATED_SECONDS) * 1_000_000
+    high = LATEST if covering is None else (covering.signed_at + TOLERATED_SECONDS + 1) * 1_000_000
+    return low, high
