@@ -87,12 +87,14 @@ def add_account(transaction: Transaction, account: Account) -> Account:
     # 1. Who: a person of the provider's.
     if not account.issuer or not 0 < len(account.subject) <= 255 or not account.subject.isprintable():  # noqa: PLR2004
         raise Invalid("an account names an issuer and a subject", "subject")
-    if not 0 < len(account.name) <= MAX_NAME_LETTERS or not account.name.isprintable():
+    if not len(account.name) <= MAX_NAME_LETTERS or not account.name.isprintable():
         raise Invalid("an account has its person's name", "name")
     # 2. What: a role of a person, at a facility; a patient has a record and no facility.
     if account.role not in ROLES or account.role == "system":
         raise Invalid("a person's role is one of: " + ", ".join(ROLES[1:]), "role")
     is_patient = account.role == "patient"
+    if not account.name and not is_patient:
+        raise Invalid("an account has its person's name", "name")
     organizations = account.within if is_patient else (account.organization_id, *account.within)
     if not all(map(_ORGANIZATION.fullmatch, organizations)) or (is_patient and account.within):
         raise Invalid("an organisation is named by the id of its Organization", "organization_id")
@@ -112,9 +114,10 @@ def add_account(transaction: Transaction, account: Account) -> Account:
     if account.valid_until is not None and account.valid_until < account.valid_from:
         raise Invalid("an account ends after it begins", "valid_until")
     account_id = "u" + "".join(secrets.choice(_LETTERS) for _ in range(15))
-    # A patient is nobody's staff: what facilities keep is another custodian's.
+    # A patient is nobody's staff: what facilities keep is another custodian's. The name stands sealed in the record.
     organization_id = account_id if is_patient else account.organization_id
-    made = replace(account, account_id=account_id, organization_id=organization_id)
+    name = "" if is_patient else account.name
+    made = replace(account, account_id=account_id, organization_id=organization_id, name=name)
     row = (made.account_id, made.issuer, made.subject, made.name, made.role, made.organization_id, list(made.within),
            made.functional_role, made.reference, made.valid_from, made.valid_until, made.is_active)  # fmt: skip
     if transaction.run(INSERT, row) != 1:

@@ -25,7 +25,9 @@ people: Final = typer.Typer(help="People of the demonstration's own identity pro
 @app.command("add")
 def add(
     subject: Annotated[str, typer.Argument(help="Who it is at the identity provider: its `sub`.")],
-    name: Annotated[str, typer.Option(help="The person's name, as the audit log shows it.")],
+    name: Annotated[
+        str, typer.Option(help="The person's name, as the audit log shows it; not kept of a patient.")
+    ],
     role: Annotated[str, typer.Option(help="One of: " + ", ".join(ROLES[1:]) + ".")],
     organization: Annotated[
         str, typer.Option(help="Id of the facility's Organization; none for a patient.")

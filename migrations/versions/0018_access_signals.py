@@ -28,10 +28,16 @@ def upgrade() -> None:
         sa.Column("happened_at", sa.BigInteger(), nullable=False),
         sa.Column("agent", sa.BigInteger(), nullable=False, comment="keyed hash of who asked"),
         sa.Column(
-            "once", sa.BigInteger(), nullable=False, comment="keyed hash of what it is about: one signal says it"
+            "once",
+            sa.BigInteger(),
+            nullable=False,
+            comment="keyed hash of what it is about: one signal says it",
         ),
         sa.Column(
-            "body", sa.LargeBinary(), nullable=False, comment="events and account, sealed under the region's key"
+            "body",
+            sa.LargeBinary(),
+            nullable=False,
+            comment="events and account, sealed under the region's key",
         ),
         sa.Column("verdict", sa.Text(), comment="explained, misuse, unclear; null: nobody looked into it"),
         sa.Column("judged_at", sa.BigInteger()),

@@ -60,6 +60,7 @@ def fill(hub: LiveHub, haystack: Haystack, folder: Path) -> Left:
     with _logged(left.hub_logs[1]):
         _appoint(world, haystack.staff)
         people = [_told(world, bundle) for bundle in haystack.bundles]
+        _enrolled(world, people)
         _asked(world, haystack, people)
         _asked_over_http(hub, haystack)
         _in_emergency(world, haystack)
@@ -95,11 +96,23 @@ def _logged(file: Path) -> Iterator[None]:
 
 
 def _appoint(world: World, names: list[str]) -> None:
-    """Accounts of staff, which bear names in the clear. So would a patient's: none is entered here."""
+    """Accounts of staff, which bear names in the clear."""
     for name in names:
         account = Account(
             "https://personas.example", name, name, "clinician", HOSPITAL, date(2026, 1, 1), date(2099, 1, 1)
         )
+        world.spine.operate("people add", lambda tx, account=account: add_account(tx, account) and None)
+
+
+def _enrolled(world: World, people: list[tuple[str, dict[str, Any]]]) -> None:
+    """Accounts of patients: whoever enters one tells the name, and it is not kept."""
+    for number, (patient_id, patient) in enumerate(people):
+        told = patient["name"][0]
+        name = told.get("text") or " ".join([*told.get("given", ()), told.get("family", "")])
+        account = Account(
+            "https://personas.example", f"subject-{number}", name, "patient", "", date(2026, 1, 1), None,
+            reference=f"Patient/{patient_id}",
+        )  # fmt: skip
         world.spine.operate("people add", lambda tx, account=account: add_account(tx, account) and None)
 
 
