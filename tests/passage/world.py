@@ -357,9 +357,7 @@ def seal_all(world) -> None:
     deadline = time.monotonic() + 30
     while True:
         with world.sql() as cursor:
-            cursor.execute(
-                "SELECT coalesce(max(transaction), 0) < pg_snapshot_xmin(pg_current_snapshot())::text::bigint FROM audit_event"
-            )
+            cursor.execute("SELECT coalesce(max(transaction), 0) < transaction_horizon() FROM audit_event")
             if cursor.fetchone()[0]:
                 world.spine.seal_audit_log()
                 cursor.execute(

@@ -9,7 +9,7 @@ from exchange.backup.restoring import restore, verify
 from exchange.problems import Conflict, SealBroken
 from exchange.store.hub import open_store
 from exchange.store.transaction_numbers import HIGHEST, go_on
-from tests.passage.world import World, patient_of
+from tests.passage.world import World, patient_of, seal_all
 from tests.sample.requester import POST
 
 
@@ -75,7 +75,7 @@ def test_a_restored_hub_reads_writes_lists_pages_seals_and_verifies(one, empty_d
     assert listed.body["entry"][0]["resource"]["id"] == "posta-p9"
     assert world.post.get(listed.next).body["entry"]
     # Seals and verifies; the log says that it was restored.
-    world.spine.seal_audit_log()
+    seal_all(world)
     with world.database_store.transaction() as transaction:
         found = verify_log(transaction)
     assert found.findings == []
@@ -97,7 +97,7 @@ def test_rows_that_bear_numbers_of_a_cluster_that_counted_further_hold_nothing_u
     listed = [each["resource"]["id"] for each in world.post.get("Patient/_history").body["entry"]]
     assert listed[0] == "posta-p9"
     assert {"posta-p1", "posta-p2", "posta-p3"} <= set(listed)
-    world.spine.seal_audit_log()
+    seal_all(world)
     with world.database_store.transaction() as transaction:
         found = verify_log(transaction)
     assert (found.findings, found.waiting) == ([], 0)

@@ -86,7 +86,7 @@ def test_what_was_loaded_holds_everything_up_until_its_numbers_go_on(world):
         cursor.execute("SELECT transaction FROM resource WHERE id = 'posta-p6'")
         assert cursor.fetchone()[0] > highest
     # Sealed, and the log verifies.
-    world.spine.seal_audit_log()
+    seal_all(world)
     with world.database_store.transaction() as transaction:
         found = verify_log(transaction)
     assert found.findings == []
