@@ -15,6 +15,7 @@ from typing import Final
 
 from psycopg2 import Error as DatabaseError
 
+from exchange.acts import ACTS, OPERATIONS, act_of
 from exchange.audit.log import append_and_commit
 from exchange.audit.refusal_tally import RefusalTally
 from exchange.audit.seal import Sealed, seal_log
@@ -30,47 +31,13 @@ from exchange.consent.decision import decide
 from exchange.consent.emergency_notices import Notices
 from exchange.consent.enforcement import enforce
 from exchange.consent.rules_store import Derivation, record_rules
-from exchange.interactions.act import Act
 from exchange.interactions.capabilities import capability_statement
-from exchange.interactions.create import Create
 from exchange.interactions.entry import entries_of
-from exchange.interactions.history import History
-from exchange.interactions.patch import Patch
-from exchange.interactions.read import Read
-from exchange.interactions.search import Search
-from exchange.interactions.transaction import TransactionBundle
-from exchange.interactions.update import Delete, Update
-from exchange.interactions.vread import VersionRead
 from exchange.interactions.wanted import as_wanted, without_unwanted_bodies
-from exchange.operations.access_log import AccessLog
-from exchange.operations.access_signals import AccessSignals, JudgeSignal
-from exchange.operations.access_statistics import AccessStatistics
-from exchange.operations.accesses import Accesses
-from exchange.operations.close_emergency import CloseEmergency
-from exchange.operations.determine_sensitivity import DetermineSensitivity
-from exchange.operations.disclosure import Disclosure
-from exchange.operations.docref import DocRef
-from exchange.operations.document import Document
-from exchange.operations.emergency_cases import EmergencyCases
-from exchange.operations.everything import Everything
-from exchange.operations.expand import Expand
-from exchange.operations.file_consent import FileConsent
-from exchange.operations.lastn import LastN
-from exchange.operations.lookup import Lookup
-from exchange.operations.meta import ChangeMeta, Meta
-from exchange.operations.open_emergency import OpenEmergency
-from exchange.operations.question_access import QuestionAccess
-from exchange.operations.report_output import ReportOutput
-from exchange.operations.revoke_consent import RevokeConsent
-from exchange.operations.subsumes import Subsumes
-from exchange.operations.translate import Translate
-from exchange.operations.validate import Validate
-from exchange.operations.validate_code import ValidateCode
 from exchange.policy.rollout import Rollout
 from exchange.problems import (
     Conflict,
     Denied,
-    NotSupported,
     Problem,
     Throttled,
     TooCostly,
@@ -96,50 +63,6 @@ TRIES: Final = 4
 PARAMETERS_SECONDS: Final = 1.0
 MOST_ENTRY_BYTES: Final = 128 * 1024 * 1024
 """What the entries of one bundle may answer together: they are gathered before the first byte is sent."""
-
-ACTS: Final[dict[str, Callable[[Request, Requester], Act]]] = {
-    "read": Read,
-    "vread": VersionRead,
-    "update": Update,
-    "patch": Patch,
-    "delete": Delete,
-    "create": Create,
-    "history-instance": History,
-    "history-type": History,
-    "history-system": History,
-    "search-type": Search,
-    "search-system": Search,
-    "transaction": TransactionBundle,
-}
-OPERATIONS: Final[dict[str, Callable[[Request, Requester], Act]]] = {
-    "access-log": AccessLog,
-    "access-signals": AccessSignals,
-    "access-statistics": AccessStatistics,
-    "accesses": Accesses,
-    "close-emergency": CloseEmergency,
-    "determine-sensitivity": DetermineSensitivity,
-    "disclosure": Disclosure,
-    "docref": DocRef,
-    "document": Document,
-    "emergency-cases": EmergencyCases,
-    "everything": Everything,
-    "expand": Expand,
-    "file": FileConsent,
-    "judge-signal": JudgeSignal,
-    "lastn": LastN,
-    "lookup": Lookup,
-    "meta": Meta,
-    "meta-add": ChangeMeta,
-    "meta-delete": ChangeMeta,
-    "open-emergency": OpenEmergency,
-    "question-access": QuestionAccess,
-    "report-output": ReportOutput,
-    "revoke": RevokeConsent,
-    "subsumes": Subsumes,
-    "translate": Translate,
-    "validate": Validate,
-    "validate-code": ValidateCode,
-}
 
 
 class Spine:
@@ -198,7 +121,7 @@ class Spine:
         raise Conflict("another request changed the same resource; try again")
 
     def _once(self, request: Request, requester: Requester) -> Answer:
-        act = _act(request, requester)
+        act = act_of(request, requester)
         with self._store.transaction() as transaction:
             # 1. Decide.
             permit = decide(transaction, requester, act.need)
@@ -248,7 +171,7 @@ class Spine:
     def _read_within(self, transaction: Transaction, request: Request, requester: Requester) -> Answer:
         """One entry of a transaction that reads."""
         self._limits.search(request, requester)
-        act = _act(request, requester)
+        act = act_of(request, requester)
         permit = decide(transaction, requester, act.need)
         answer = act.run(transaction, permit)
         enforce(permit, answer)
@@ -429,18 +352,6 @@ def _require_room(answered_bytes: int) -> None:
     """Hold what a bundle's entries have answered so far against the bound. Raises: TooCostly."""
     if answered_bytes > MOST_ENTRY_BYTES:
         raise TooCostly("the entries answer more than one bundle holds: ask for the rest in another")
-
-
-def _act(request: Request, requester: Requester) -> Act:
-    if request.interaction == "operation":
-        made = OPERATIONS.get(request.operation)
-        if made is None:
-            raise NotSupported("there is no such operation", "http.url")
-        return made(request, requester)
-    act = ACTS.get(request.interaction)
-    if act is None:
-        raise NotSupported(f"this hub has no {request.interaction}", "http.url")
-    return act(request, requester)
 
 
 __all__ = ["ASSERTION_ALGORITHMS", "ASSERTION_TYPE", "Spine"]

@@ -23,12 +23,13 @@ from exchange.permit import DIRECTORY_TYPES, Permit
 from exchange.problems import NotFound, NotSupported
 from exchange.request import Answer, Need, Request, Touched
 from exchange.requester import Requester
-from exchange.search import grammar, page, predicate
+from exchange.search import grammar, page
 from exchange.search.include import included
 from exchange.search.matches import Found, find
 from exchange.search.parameter import known_parameters
 from exchange.search.reference import scoping_parameters
 from exchange.search.tree import AnyOf, Criterion, Node, Query
+from exchange.search.wanted_forms import own_patient_criterion
 from exchange.settings import settings
 from exchange.store.session import Transaction
 from exchange.store.versions import Version
@@ -56,7 +57,7 @@ class Search:
         self.scoping: dict[Criterion, int] = {}
         for query in self.queries:
             scoped = scoping_parameters(query.resource_type)
-            named = [(each, predicate.own_patient_criterion(each, scoped)) for each in query.criteria]
+            named = [(each, own_patient_criterion(each, scoped)) for each in query.criteria]
             found = [(each, tuple(ids)) for each, ids in named if ids]
             if len(types) > 1 and request.compartment is None:
                 found = []  # a search over several types has one reach: that of all records

@@ -18,8 +18,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, Response
 
 from exchange import __version__
+from exchange.acts import ACTS, OPERATIONS
 from exchange.fhir.definitions import RESOURCE_TYPES
-from exchange.perform import ACTS, OPERATIONS
 from exchange.rest.body import FHIR_PATH
 from exchange.rest.media_type import FHIR_TYPES, FORM, JSON_PATCH
 from exchange.rest.rendering import finished

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
+from exchange.acts import ACTS, OPERATIONS
 from exchange.fhir.validate import check
-from exchange.perform import ACTS, OPERATIONS
 from exchange.requester import User
 from tests.conformance.balp import PREFIX, failures
 from tests.passage import test_every_act_is_an_event as acts

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import typer
 
+from exchange.acts import ACTS, OPERATIONS
 from exchange.app import create_app
 from exchange.cli import app as cli
-from exchange.perform import ACTS, OPERATIONS
 from exchange.request import Request
 from tests.exchange.operations.test_authorisations import a_form, file, revoke
 from tests.exchange.policy.test_determination import a_determination, now

@@ -6,7 +6,7 @@
 Usage:   python3 -I verify.py FILE [--keys KEYS.txt] [--seen NOTE]... [--processes 2]     Python 3.9 or newer
 Exit:    0 verified (by keys that are those which the region published: compare them), 1 not verified, 2 cannot be read.
 Spec:    RFC 8032; RFC 9162, 2.1; c2sp.org signed-note, tlog-checkpoint, tlog-cosignature; docs/audit.md, "The formats".
-Leaves:  opening what is sealed: no key of the hub is needed here, and none would help.
+Leaves:  opening what is sealed: no key of the hub is needed here. One long file: it travels alone.
 """
 import argparse, base64, bisect, json, multiprocessing, re, struct, sys, uuid, zipfile
 from collections import deque

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
+from exchange.acts import ACTS, OPERATIONS
 from exchange.fhir.definitions import RESOURCE_TYPES, search_parameters
 from exchange.fhir.validate import check
 from exchange.interactions.capabilities import DEFINED, UNSERVED, capability_statement
-from exchange.perform import ACTS, OPERATIONS
 from tests.exchange.rest.conftest import live
 
 __all__ = ["live"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from exchange.perform import ACTS, OPERATIONS
+from exchange.acts import ACTS, OPERATIONS
 from exchange.rest.openapi import WORDS, document
 from exchange.rest.routes import FHIR_PATH, ROUTES
 
