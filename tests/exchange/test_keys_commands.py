@@ -20,6 +20,7 @@ from exchange.store.hub_keys import hub_keys
 from exchange.store.key_rotation import AUDIT_REST_SECONDS, NEEDS, TOKEN_REST_SECONDS
 from tests.passage.world import World, patient_of
 from tests.sample.requester import POST
+from tests.sample.sealing import seal_every_event
 
 ROTATED = ("record", "token", "audit", "backup")
 
@@ -63,7 +64,7 @@ def ready_to_retire(store, purpose: str, run) -> None:
     if purpose == "record":
         assert run("rewrap").exit_code == 0
     if purpose == "audit":
-        Spine(store).seal_audit_log()
+        seal_every_event(Spine(store), store)
 
 
 def events(world) -> list[str]:
@@ -160,13 +161,13 @@ def test_an_audit_key_rests_until_the_new_one_has_signed(run, world, store):
     refused = run("retire", "audit", "1")
     assert refused.exit_code == 1
     assert "checkpoint" in refused.output
-    Spine(store).seal_audit_log()
+    seal_every_event(Spine(store), store)
     assert run("retire", "audit", "1").exit_code == 0
 
 
 def test_both_audit_keys_sign_until_the_former_is_retired_and_the_log_verifies_for_ever(run, world, store):
     def newest_note() -> str:
-        Spine(store).seal_audit_log()
+        seal_every_event(Spine(store), store)
         with store.transaction() as transaction:
             assert verify_log(transaction).is_verified
             return transaction.rows("SELECT note FROM audit_checkpoint ORDER BY size DESC LIMIT 1")[0][0]

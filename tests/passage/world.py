@@ -28,6 +28,7 @@ from exchange.store.session import Store
 from tests.sample.database import Server
 from tests.sample.requester import EVERY_SCOPE, HOSPITAL, INSTITUTE, POST, a_requester, an_administrator
 from tests.sample.root import RootInMemory
+from tests.sample.sealing import seal_every_event
 
 PREFIXES = {POST: "posta-", HOSPITAL: "hospital-", INSTITUTE: "instituto-"}
 EMPTIED = (
@@ -352,19 +353,6 @@ def entry(
     return made
 
 
-def seal_all(world) -> None:
-    """Seal every event in one pass: a transaction of any database of the server may hold the newest back, so wait."""
-    deadline = time.monotonic() + 30
-    while True:
-        with world.sql() as cursor:
-            cursor.execute("SELECT coalesce(max(transaction), 0) < transaction_horizon() FROM audit_event")
-            if cursor.fetchone()[0]:
-                world.spine.seal_audit_log()
-                cursor.execute(
-                    "SELECT count(*) FROM audit_event e WHERE NOT EXISTS"
-                    " (SELECT 1 FROM audit_leaf l WHERE l.id::text = e.id AND l.compartment = e.compartment)"
-                )
-                assert cursor.fetchone()[0] == 0
-                return
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+def seal_all(world: World) -> None:
+    """Seal every event of a world in one pass."""
+    seal_every_event(world.spine, world.database_store)

@@ -81,10 +81,16 @@ class Server:
 
 @contextmanager
 def a_server() -> Iterator[Server]:
-    """The server of DATABASE_URL, or an embedded one in a folder that is removed."""
+    """The server of DATABASE_URL, or an embedded one in a folder that is removed.
+
+    `{process}` in the URL stands for the name of the test process, gw0 or gw1: a server for each, since a transaction
+    of any database of a server holds back what others' histories and logs show.
+    """
     given = os.environ.get("DATABASE_URL")
     if given:
-        yield from _prepared(make_url(given))
+        yield from _prepared(
+            make_url(given.replace("{process}", os.environ.get("PYTEST_XDIST_WORKER", "gw0")))
+        )
         return
     with an_embedded_server() as server:
         yield server

@@ -13,6 +13,7 @@ from exchange.audit.witnessing import OutsideWitness, outside_witnesses
 from exchange.problems import Invalid
 from exchange.settings import settings
 from exchange.worker.witnesses import SILENT_SECONDS, HandingOut
+from tests.sample.sealing import seal_every_event
 from tests.simulators.witness import honest_witness, lying_witness
 from tests.simulators.witness_log import WitnessLog
 
@@ -26,12 +27,7 @@ def grow(spine, store):
     def grown(count: int = 3) -> int:
         for number in range(count):
             spine.operate(f"test {number}", lambda _: None)
-        for _ in range(100):
-            size = spine.seal_audit_log().size
-            with store.transaction() as transaction:
-                if transaction.rows("SELECT count(*) FROM audit_event")[0][0] == size:
-                    return size
-        raise AssertionError("events wait for their places")
+        return seal_every_event(spine, store)
 
     return grown
 
