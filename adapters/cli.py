@@ -126,7 +126,7 @@ def check_config(site: Site) -> None:
     settings = read_settings(site)
     read_code_tables(settings.code_folder)
     folder = settings.source_folder
-    if folder is not None and not settings.is_listener and not folder.is_dir():
+    if folder is not None and not folder.is_dir():
         _say(f"A-124 No existe la carpeta {escape(str(folder))}. Revise [source] folder.")
         raise typer.Exit(BAD_SITE)
     facility = f"{settings.facility_name} ({settings.renipress})"

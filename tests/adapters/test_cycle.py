@@ -309,7 +309,7 @@ def test_two_messages_under_one_control_id_are_two(site, opened):
     outbox = opened(settings)
     cycle = Cycle(settings, outbox)
     for raw in (messages()[6], messages()[6].replace(b"NN^NN", b"RN^RN"), messages()[6]):
-        cycle.take_frame(Frame(raw))
+        cycle.source.take_frame(outbox, Frame(raw))
     assert outbox.status()["quarantined"] == 2
 
 
@@ -364,7 +364,7 @@ def test_no_hash_that_another_site_could_make_leaves_or_is_kept(tmp_path, hub, o
 def test_a_fault_of_ours_is_a_reason_for_quarantine_too(site, opened, monkeypatch):
     settings = site("hl7v2-folder", "II-1")
     shutil.copy(GOLDEN / "hospital.hl7", settings.source_folder)
-    monkeypatch.setattr("adapters.cycle.mapping.map_message", lambda *_: 1 // 0)
+    monkeypatch.setattr("adapters.sources.messages.map_message", lambda *_: 1 // 0)
     outbox = opened(settings)
     assert run_once(settings, outbox)["quarantined"] == 8
     monkeypatch.undo()
@@ -482,7 +482,8 @@ def test_without_room_there_is_silence(site, opened, monkeypatch):
 
 def test_idle_and_greedy_connections_are_closed(site, opened):
     settings = site("hl7v2-mllp", "II-1")
-    settings = replace(settings, mllp_idle_seconds=0.3, max_message_bytes=2000, max_connections=2)
+    own = replace(settings.own, idle_seconds=0.3, max_message_bytes=2000, max_connections=2)
+    settings = replace(settings, own=own)
     with Listening(settings, opened(settings)) as port:
         with port.connect() as idle:
             assert idle.recv(100) == b""

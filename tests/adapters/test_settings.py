@@ -28,7 +28,7 @@ def test_the_environment_replaces_single_values(tmp_path):
         "ADAPTER_DATA_FOLDER": "/x",
     }
     settings = read_settings(path, environment)
-    assert (settings.hub_url, settings.mllp_port, str(settings.data_folder)) == (
+    assert (settings.hub_url, settings.own.port, str(settings.data_folder)) == (
         "https://hub.example/fhir",
         2600,
         "/x",
