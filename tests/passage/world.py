@@ -35,7 +35,8 @@ EMPTIED = (
     "resource", "resource_history", "audit_event", "token_entry", "patient_record", "identity_key", "linkage_review",
     "consent_rule", "client", "assertion", "revoked_token", "searched_value", "audit_leaf", "audit_checkpoint", "audit_node",
     "audit_cosignature", "shared_record", "custom_parameter", "canonical_resource", "consent_dependency", "emergency_case", "record_link",
-    "sensitivity_determination", "access_signal", "signal_position", "erasure",
+    "sensitivity_determination", "access_signal", "signal_position", "erasure", "client_invitation", "adapter_state",
+    "adapter_day", "request_tally",
 )  # fmt: skip
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3,6}Z")

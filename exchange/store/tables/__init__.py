@@ -9,6 +9,7 @@ resource of no patient. Instants are microseconds since 1970 UTC in `bigint`.
 
 from __future__ import annotations
 
+from exchange.store.tables.adapters import adapter_day, adapter_state, client_invitation, request_tally
 from exchange.store.tables.audit import (
     audit_checkpoint,
     audit_cosignature,
@@ -53,6 +54,8 @@ from exchange.store.tables.terminology import (
 
 __all__ = [
     "account",
+    "adapter_day",
+    "adapter_state",
     "assertion",
     "audit_checkpoint",
     "audit_cosignature",
@@ -63,6 +66,7 @@ __all__ = [
     "backup",
     "canonical_resource",
     "client",
+    "client_invitation",
     "code_system_catalogue",
     "code_system_concept",
     "conformance_generation",
@@ -83,6 +87,7 @@ __all__ = [
     "provider_code",
     "provider_person",
     "record_link",
+    "request_tally",
     "resource",
     "resource_history",
     "revoked_token",

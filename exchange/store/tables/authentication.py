@@ -48,6 +48,7 @@ client = Table(
         comment="id of each: what it is within",
     ),
     Column("requests_per_minute", Integer, comment="null: as the settings say"),
+    Column("is_adapter", Boolean, nullable=False, server_default=text("false")),
     Column("registered_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
     PrimaryKeyConstraint("client_id"),
     info=REFERENCE,
