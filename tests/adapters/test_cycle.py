@@ -24,6 +24,7 @@ from adapters.outbox import Outbox
 from adapters.outbox.sealing import OutboxFull
 from adapters.sender.client_key import make_client_key
 from adapters.settings import read_settings
+from adapters.settings.his import HisSettings
 from tests.adapters.conftest import GOLDEN, RENIPRESS, write_site
 
 SECRETS = (b"\xd1IQUE", "ÑIQUE".encode(), b"ROSA", b"01234567", b"HC0990001", b"HC0001", b"PAREDES")
@@ -252,7 +253,7 @@ def test_a_row_of_an_unknown_facility_is_read_again_once_the_site_knows_it(site,
     outbox = opened(settings)
     assert run_once(settings, outbox)["applied"] == 4
     assert len(hub.of_type("Encounter")) == 2
-    settings = replace(settings, internal_ids={"39058": RENIPRESS})
+    settings = replace(settings, own=HisSettings({"39058": RENIPRESS}))
     assert Cycle(settings, outbox).retry(code="A-258") == (4, 1)
     assert run_once(settings, outbox)["applied"] == 5
     assert len(hub.of_type("Encounter")) == 3
