@@ -6,7 +6,6 @@ Leaves:  patients to `patients`, since each becomes a record of its own.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -15,11 +14,10 @@ from zoneinfo import ZoneInfo
 from adapters.code_map import CodeMap
 from adapters.primary.tables import Row, Table
 from adapters.source_record import Origin, Resource
+from adapters.source_record.facility import eight_digits
 from adapters.source_record.person import clean_name
 from exchange.fhir.peru import CMP_SYSTEM
 
-_DIGITS: Final = re.compile(r"^\d{1,9}$")
-_RENIPRESS_DIGITS: Final = 8
 _NO_COLLEGE: Final = frozenset({"", "0", "00"})
 
 
@@ -69,7 +67,7 @@ class Masters:
     def renipress(self, post: Post, code: str) -> str | None:
         """The RENIPRESS code of 8 digits behind a code of 5, 8 or 9, or behind an internal number of HIS."""
         known = post.internal_ids.get(code) or self.facilities.get(code)
-        return _eight_digits(known) if known else _eight_digits(code)
+        return eight_digits(known) if known else eight_digits(code)
 
     def practitioner(self, personal_id: str) -> Resource | None:
         """Who attended, by college number and name; the directory of professionals is the hub's."""
@@ -88,11 +86,3 @@ class Masters:
         if display:
             result["display"] = display
         return result or None
-
-
-def _eight_digits(code: str) -> str | None:
-    """`05196`, `00005196`, `000005196` → `00005196`."""
-    if not _DIGITS.match(code):
-        return None
-    bare = code.lstrip("0")
-    return bare.zfill(_RENIPRESS_DIGITS) if bare and len(bare) <= _RENIPRESS_DIGITS else None

@@ -16,13 +16,11 @@ from adapters.primary.measures import measures
 from adapters.primary.trama import Visit
 from adapters.source_record import Entry, Outcome, Refusal, Refused, Resource
 from adapters.source_record.bundle import finish, flag_unmapped
+from adapters.source_record.diagnosis import CERTAINTY, STRENGTH, TERMINOLOGY, as_condition, known_as
+from adapters.source_record.facility import UPS_SYSTEM
 from exchange.fhir.peru import CPMS_SYSTEM, CVX_SYSTEM
 
 HIS_ITEM_SYSTEM: Final = "urn:chasqui:pe:his-item"
-UPS_SYSTEM: Final = "urn:chasqui:pe:ups"
-_TERMINOLOGY: Final = "http://terminology.hl7.org/CodeSystem/"
-_CERTAINTY: Final = {"P": "provisional", "D": "confirmed", "R": "confirmed"}
-_STRENGTH: Final = {"R": 0, "P": 1, "D": 2}
 _PROCEDURE_CODE: Final = re.compile(r"^\d{5}(\.\d+)?$|^[A-Z]?\d{4,5}\.\d{2}$")
 
 
@@ -77,7 +75,7 @@ def _encounter(post: Post, masters: Masters, visit: Visit) -> Resource:
         "id": post.origin.resource_id("Encounter", visit.record.natural_key),
         "identifier": [{"system": post.origin.identifier_system("his-cita"), "value": visit.number}],
         "status": "finished",
-        "class": {"system": _TERMINOLOGY + "v3-ActCode", "code": "AMB"},
+        "class": {"system": TERMINOLOGY + "v3-ActCode", "code": "AMB"},
     }
     if ups := row.get("Id_Ups"):
         encounter["serviceType"] = {"coding": [{"system": UPS_SYSTEM, "code": ups}]}
@@ -94,7 +92,7 @@ def _acts(visit: Visit) -> list[_Act]:
     for row in visit.rows:
         code, kind = row.get("Codigo_Item").upper(), row.get("Tipo_Diagnostico").upper()
         act = found.setdefault(code, _Act(code, kind))
-        if _STRENGTH.get(kind, -1) > _STRENGTH.get(act.kind, -1):
+        if STRENGTH.get(kind, -1) > STRENGTH.get(act.kind, -1):
             act.kind = kind
         value = row.get("Valor_Lab")
         if value and value not in act.values:
@@ -111,7 +109,7 @@ def _read_act(read: _Read, masters: Masters, act: _Act) -> None:
     diagnosis = cie10_coding(act.code)
     if item is not None and item.cvx:
         _immunization(read, act, item, original)
-    elif diagnosis is not None and (item is None or item.kind == "CX") and act.kind in _CERTAINTY:
+    elif diagnosis is not None and (item is None or item.kind == "CX") and act.kind in CERTAINTY:
         code = concept(original, diagnosis, text=item.text if item else act.code)
         if act.kind == "R":
             _repeated(read, act, code)
@@ -132,16 +130,10 @@ def _read_act(read: _Read, masters: Masters, act: _Act) -> None:
 
 def _condition(read: _Read, act: _Act, code: Resource, *, only_if_absent: bool = False) -> None:
     condition = read.resource("Condition", act.code)
-    condition["clinicalStatus"] = _status("condition-clinical", "active")
-    condition["verificationStatus"] = _status("condition-ver-status", _CERTAINTY[act.kind])
-    condition["category"] = [_status("condition-category", "encounter-diagnosis")]
-    condition["code"] = code
-    condition["subject"] = read.subject()
-    condition["encounter"] = read.stay()
-    condition["recordedDate"] = read.visit.date
+    as_condition(condition, act.kind, code, read.subject(), read.stay(), read.visit.date)
     _note(condition, act)
-    known_as = f"diagnosis|{read.visit.record.patient_key}|{act.code}"
-    read.entries.append(Entry(condition, only_if_absent, known_as))
+    name = known_as(read.visit.record.patient_key, act.code)
+    read.entries.append(Entry(condition, only_if_absent, name))
     if not only_if_absent:
         reference = {"condition": {"reference": f"Condition/{condition['id']}"}}
         read.encounter.setdefault("diagnosis", []).append(reference)
@@ -154,7 +146,7 @@ def _repeated(read: _Read, act: _Act, code: Resource) -> None:
 
 
 def _reason(read: _Read, act: _Act, code: Resource) -> None:
-    if act.values and act.kind not in _CERTAINTY:
+    if act.values and act.kind not in CERTAINTY:
         code = {**code, "text": f"{code.get('text', act.code)} (Valor Lab: {', '.join(act.values)})"}
     read.encounter.setdefault("reasonCode", []).append(code)
 
@@ -195,7 +187,3 @@ def _note(resource: Resource, act: _Act, values: list[str] | None = None) -> Non
     kept = act.values if values is None else values
     if kept:
         resource["note"] = [{"text": f"Valor Lab: {', '.join(kept)}"}]
-
-
-def _status(system: str, code: str) -> Resource:
-    return {"coding": [{"system": _TERMINOLOGY + system, "code": code}]}
