@@ -33,15 +33,39 @@ class Outbox(Erasing, Desk):
 
     # --- accepting -------------------------------------------------------------------------------
 
-    def accept(self, outcomes: Iterable[Outcome]) -> list[str]:
+    def accept(self, outcomes: Iterable[Outcome], checkpoints: Mapping[str, str] | None = None) -> list[str]:
         """Make outcomes durable in one commit; each answers `new`, `duplicate`, `stale`, `refused` or `erased`.
 
+        `checkpoints` say how far a source was read with them: both are there after a power cut, or neither.
         Raises: OutboxFull - nothing of it was taken; do not acknowledge.
         """
         if shutil.disk_usage(self._folder).free < self._min_free_bytes:
             raise OutboxFull
         with self._transaction():
-            return [self._accept_one(outcome) for outcome in outcomes]
+            answers = [self._accept_one(outcome) for outcome in outcomes]
+            for name, value in (checkpoints or {}).items():
+                sealed = self._seals.seal(name, "checkpoint", value.encode())
+                self._run("INSERT OR REPLACE INTO checkpoint VALUES (?, ?)", name, sealed)
+            return answers
+
+    def checkpoint(self, name: str) -> str | None:
+        """How far a source was read."""
+        with self._lock:
+            row = self._row("SELECT value FROM checkpoint WHERE name = ?", name)
+        return self._seals.open(name, "checkpoint", row[0]).decode() if row else None
+
+    def owner(self, system: str, thing_key: str) -> str | None:
+        """The key of the patient of whom a thing was last told."""
+        name = self._seals.hash("thing", f"{system}|{thing_key}")
+        with self._lock:
+            row = self._row("SELECT owner FROM thing WHERE thing_hash = ?", name)
+        return self._seals.open(name, "owner", row[0]).decode() if row else None
+
+    def _keep_owner(self, record: SourceRecord, group: str) -> None:
+        if record.thing_key:
+            name = self._seals.hash("thing", f"{record.system}|{record.thing_key}")
+            sealed = self._seals.seal(name, "owner", record.patient_key.encode())
+            self._run("INSERT OR REPLACE INTO thing VALUES (?, ?, ?)", name, group, sealed)
 
     def _accept_one(self, outcome: Outcome) -> str:
         record = outcome.record
@@ -99,6 +123,7 @@ class Outbox(Erasing, Desk):
         )
         if isinstance(outcome, Mapped):
             self._count_unmapped(outcome.unmapped)
+            self._keep_owner(record, group)
 
     def _payload(self, mapped: Mapped, key_hash: str, group: str, before: int | None = None) -> bytes:
         """The entries that travel, withdrawals among them.
@@ -178,7 +203,7 @@ class Outbox(Erasing, Desk):
             if old != group:
                 self._run("INSERT OR REPLACE INTO merged VALUES (?, ?)", old, group)
                 self._run("UPDATE merged SET into_hash = ? WHERE into_hash = ?", group, old)
-                for table in ("record", "known_by", "version"):
+                for table in ("record", "known_by", "version", "thing"):
                     self._run(f"UPDATE {table} SET group_hash = ? WHERE group_hash = ?", group, old)  # noqa: S608
         return group
 
@@ -293,6 +318,7 @@ class Outbox(Erasing, Desk):
                 sequence,
             )
             self._count_unmapped(outcome.unmapped)
+            self._keep_owner(outcome.record, new_group)
             self._release(group)
             return True
 

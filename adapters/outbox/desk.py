@@ -71,6 +71,7 @@ class Desk(Versions):
             source_time=detail.source_time,
             merged_patient_key=detail.merged_patient_key,
             context=detail.context,
+            thing_key=detail.thing_key,
         )
 
     def discard(self, sequence: int) -> bool:

@@ -14,7 +14,7 @@ from adapters.outbox.spool import Spool
 from adapters.source_record import SourceRecord, keyed_name
 
 _BY_KEY: Final = ("ledger", "told")
-_BY_GROUP: Final = ("record", "known_by", "version")
+_BY_GROUP: Final = ("record", "known_by", "version", "thing")
 
 
 class Erasing(Spool):

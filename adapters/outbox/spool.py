@@ -63,6 +63,7 @@ class Detail(msgspec.Struct, frozen=True):
     merged_patient_key: str | None
     context: str
     text: str = ""
+    thing_key: str = ""
 
 
 class Spool:
@@ -130,6 +131,7 @@ class Spool:
             record.merged_patient_key,
             record.context,
             refusal.text if refusal else "",
+            record.thing_key,
         )
         return self._seals.seal(message_id, "detail", msgspec.json.encode(detail))
 

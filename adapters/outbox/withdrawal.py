@@ -1,7 +1,7 @@
 """What a restated record no longer says: the resources that were told of it are marked as entered in error.
 
 Spec:    https://hl7.org/fhir/R4/condition.html#invs, con-5; https://hl7.org/fhir/R4/valueset-observation-status.html,
-         event-status, immunization-status; docs/adapters.md, "Outbox".
+         event-status, immunization-status, request-status; docs/adapters.md, "Outbox".
 Leaves:  which resources those are to the outbox.
 """
 
@@ -17,9 +17,16 @@ import msgspec
 
 from adapters.source_record.bundle import encode
 
-_TYPES: Final = frozenset({"Condition", "Immunization", "Observation", "Procedure"})
+_TYPES: Final = frozenset({
+    "AllergyIntolerance", "Condition", "Immunization", "MedicationDispense", "Observation", "Procedure",
+    "ServiceRequest",
+})  # fmt: skip
 _IN_ERROR: Final = "entered-in-error"
-_VERIFICATION: Final = "http://terminology.hl7.org/CodeSystem/condition-ver-status"
+_TERMINOLOGY: Final = "http://terminology.hl7.org/CodeSystem/"
+_VERIFICATION: Final = {
+    "AllergyIntolerance": _TERMINOLOGY + "allergyintolerance-verification",
+    "Condition": _TERMINOLOGY + "condition-ver-status",
+}
 
 
 def is_item(url: str) -> bool:
@@ -37,9 +44,9 @@ def is_withdrawn(raw: bytes) -> bool:
 def withdrawn(raw: bytes) -> bytes:
     """A resource as it was last told, its status `entered-in-error`, its digits kept."""
     resource: dict[str, Any] = json.loads(raw, parse_float=Decimal)
-    if resource["resourceType"] == "Condition":
-        resource.pop("clinicalStatus", None)  # con-5
-        resource["verificationStatus"] = {"coding": [{"system": _VERIFICATION, "code": _IN_ERROR}]}
+    if system := _VERIFICATION.get(resource["resourceType"]):
+        resource.pop("clinicalStatus", None)  # con-5, ait-2
+        resource["verificationStatus"] = {"coding": [{"system": system, "code": _IN_ERROR}]}
     else:
         resource["status"] = _IN_ERROR
     return encode(resource)

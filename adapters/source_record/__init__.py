@@ -64,7 +64,8 @@ class SourceRecord:
 
     A statement made later is the newer one, whatever it was last changed at: what takes something away may
     leave an earlier last change. `states_all` says that the record is all that its source still says under
-    its natural key: what an earlier version said beyond it was in error.
+    its natural key: what an earlier version said beyond it was in error. `thing_key` names what is told apart
+    from whose it is, where a source may give it to another patient later.
 
     Units:  received_at, source_time (of the latest change) and stated_at (of the export) are FHIR instants;
             original is what the source wrote.
@@ -82,6 +83,7 @@ class SourceRecord:
     context: str = ""
     stated_at: str | None = None
     states_all: bool = False
+    thing_key: str = ""
 
     @property
     def content_hash(self) -> str:

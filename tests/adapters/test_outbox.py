@@ -325,3 +325,31 @@ def test_moments_of_different_zones_are_compared_as_moments(outbox):
     new = a_mapped(text="b", source_time="2026-01-01T22:00:00-05:00")
     old = a_mapped(text="a", source_time="2026-01-02T01:00:00Z")
     assert outbox.accept([new, old]) == ["new", "stale"]
+
+
+def test_a_checkpoint_is_there_with_its_records_or_not_at_all(outbox, monkeypatch):
+    outbox.accept([a_mapped("1")], {"read": "10"})
+    assert outbox.checkpoint("read") == "10"
+
+    def broken(*_):
+        raise RuntimeError
+
+    monkeypatch.setattr(outbox, "_keep_owner", broken)
+    with pytest.raises(RuntimeError):
+        outbox.accept([a_mapped("2", text="other")], {"read": "20"})
+    assert outbox.checkpoint("read") == "10"
+    assert outbox.pending() == 1
+
+
+def test_the_owner_of_a_thing_is_known_until_the_patient_is_erased(outbox):
+    secret = "dni|40123456"
+    outbox.accept([a_mapped("1", secret, thing_key="visita|1")])
+    assert outbox.owner("his", "visita|1") == secret
+    assert outbox.owner("otro", "visita|1") is None
+    outbox.accept([a_mapped("2", "p2", thing_key="visita|1")])
+    assert outbox.owner("his", "visita|1") == "p2"
+    group = outbox.batch(outbox.waiting_groups(9)[1], 9)[0].group
+    outbox.erase_group(group)
+    assert outbox.owner("his", "visita|1") is None
+    content = b"".join(path.read_bytes() for path in outbox._folder.iterdir())
+    assert secret.encode() not in content
