@@ -7,7 +7,7 @@ Leaves:  what a segment means to the rooms that map it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,8 +22,12 @@ _CHARSETS: Final = {
     "ISO IR192": "utf-8",
 }
 _SEGMENT_NAME: Final = re.compile(r"^[A-Z][A-Z0-9]{2}$")
+_LINES: Final = re.compile(r"\.(sp|sk|in|ti)([+-]?\d{0,3})$")
+_CHARSET_SWITCH: Final = re.compile(r"[CM](?:[0-9A-Fa-f]{2}){2,3}")
+_MAX_HEADER_BYTES: Final = 4096
 _HEX: Final = re.compile(r"^X((?:[0-9A-Fa-f]{2})+)$")
 _HEADER_BYTES: Final = 8
+_MAX_BLANKS: Final = 100
 # Control characters say nothing and no FHIR string may hold them.
 _CONTROLS: Final = dict.fromkeys((*range(9), 11, 12, *range(14, 32), 127))
 _MAX_SEGMENTS: Final = 50_000
@@ -77,11 +81,16 @@ class Delimiters:
             "H": "",
             "N": "",
             ".br": "\n",
-            ".sp": "\n",
             ".ce": "\n",
+            ".fi": "",
+            ".nf": "",
         }
         if name in plain:
             return plain[name]
+        if found := _LINES.match(name):
+            command, count = found.group(1), found.group(2).lstrip("+")
+            times = min(int(count), _MAX_BLANKS) if count.isdigit() else 1
+            return {"sp": "\n" * times, "sk": " " * times}.get(command, "")
         if found := _HEX.match(name):
             return bytes.fromhex(found.group(1)).decode(self.charset, "replace")
         return None
@@ -166,6 +175,17 @@ class Message:
         kind = self.header.field(9)
         return f"{kind.component(1)}^{kind.component(2)}".rstrip("^")
 
+    def encoded(self, segments: Iterable[Segment]) -> bytes:
+        """Some of its segments as a message of their own, in its charset, every field as it was written."""
+        separator = self.header.delimiters.field
+        lines = [
+            "MSH" + separator + separator.join(item.fields[2:])
+            if item.name == "MSH"
+            else separator.join(item.fields)
+            for item in segments
+        ]
+        return ("\r".join(lines) + "\r").encode(self.charset, "replace")
+
     def first(self, name: str) -> Segment | None:
         """The first segment of a name."""
         return next(self.all(name), None)
@@ -175,17 +195,21 @@ class Message:
         return (segment for segment in self.segments if segment.name == name)
 
 
-def parse(raw: bytes) -> Message:
+def parse(raw: bytes, default_charset: str = "") -> Message:
     """Take a message apart, tolerant of line ends, strict about its header.
+
+    `default_charset` is Python's name of what a sender writes who names none in MSH-18; without one, UTF-8
+    where the bytes are UTF-8, else Windows-1252.
 
     Raises: UnreadableMessage - with the place to name in ERR.
     """
-    raw = raw.strip(b"\r\n\x00 \t\xef\xbb\xbf")
+    raw = bare(raw)
     if not raw.startswith(b"MSH") or len(raw) < _HEADER_BYTES:
         raise UnreadableMessage("A-201", "El mensaje no empieza con MSH.", "MSH^1")
-    separator = raw[3:4]
-    charset, text = _decode(raw, separator)
+    header = _first_line(raw)
+    charset, text = _decode(raw, header, default_charset)
     delimiters = _delimiters(text, charset)
+    _refuse_switching(header, text, delimiters)
     segments: list[Segment] = []
     for line in _lines(text, delimiters.field):
         fields = line.split(delimiters.field)
@@ -199,23 +223,72 @@ def parse(raw: bytes) -> Message:
     return Message(tuple(segments), charset)
 
 
-def _decode(raw: bytes, separator: bytes) -> tuple[str, str]:
-    """The text of a message, by the charset that MSH-18 names; without one, UTF-8 and then Windows-1252."""
-    fields = raw.splitlines()[0].split(separator)
+def header_of(raw: bytes) -> Segment | None:
+    """The first segment of bytes of which nothing else need be readable: for rules by sender, and for answers.
+
+    Its text is ASCII and whatever else stands in it, one character a byte; None where it is no header.
+    """
+    line = _first_line(bare(raw[:_MAX_HEADER_BYTES])).decode("latin-1")
+    if line[:3] not in {"MSH", "FHS", "BHS"} or len(line) < _HEADER_BYTES:
+        return None
+    fields = [line[:3], line[3], *line.split(line[3])[1:]]
+    try:
+        delimiters = _delimiters(line, "latin-1")
+    except UnreadableMessage:
+        if not line[3].isprintable() or line[3].isalnum() or line[3] in " ^~\\&":
+            return None
+        delimiters, fields[2] = Delimiters(line[3]), "^~\\&"
+    return Segment(line[:3], tuple(fields), delimiters)
+
+
+def bare(raw: bytes) -> bytes:
+    """A message without blanks, line ends and byte order mark around it."""
+    return raw.strip(b"\r\n\x00 \t\xef\xbb\xbf")
+
+
+def _first_line(raw: bytes) -> bytes:
+    return re.split(rb"[\r\n]", raw[:_MAX_HEADER_BYTES], maxsplit=1)[0]
+
+
+def _decode(raw: bytes, header: bytes, default: str) -> tuple[str, str]:
+    """The text of a message, by the charset that MSH-18 names, else by the sender's own."""
+    fields = header.split(raw[3:4])
     named = fields[17].split(b"~")[0].decode("ascii", "replace").strip().upper() if len(fields) > 17 else ""  # noqa: PLR2004 - MSH-18
-    charset = _CHARSETS.get(named, "")
+    charset = _CHARSETS.get(named, "") or default
     if charset == "cp1252":
-        return charset, raw.decode("cp1252", "replace")
+        return _windows(raw)
     if charset:
         try:
             return charset, raw.decode(charset)
         except UnicodeDecodeError:
-            text = "El contenido no está en el juego de caracteres que declara MSH-18."
+            text = "El contenido no está en el juego de caracteres que declara MSH-18 o el sitio."
             raise UnreadableMessage("A-202", text, "MSH^1^18") from None
     try:
         return "utf-8", raw.decode("utf-8")
     except UnicodeDecodeError:
-        return "cp1252", raw.decode("cp1252", "replace")
+        return _windows(raw)
+
+
+def _windows(raw: bytes) -> tuple[str, str]:
+    """Windows-1252, which holds all that 8859/1 prints; its five unused bytes are those of 8859/1."""
+    try:
+        return "cp1252", raw.decode("cp1252")
+    except UnicodeDecodeError:
+        return "latin-1", raw.decode("latin-1")
+
+
+def _refuse_switching(header: bytes, text: str, delimiters: Delimiters) -> None:
+    """Several charsets in MSH-18 are several only where the text switches between them.
+
+    Raises: UnreadableMessage.
+    """
+    fields = header.decode("latin-1").split(delimiters.field)
+    if len(fields) <= 17 or delimiters.repetition not in fields[17].strip(delimiters.repetition):  # noqa: PLR2004 - MSH-18
+        return
+    mark = re.escape(delimiters.escape)
+    if "\x1b" in text or re.search(f"{mark}{_CHARSET_SWITCH.pattern}{mark}", text):
+        words = "El mensaje cambia de juego de caracteres por dentro. Envíelo entero en UNICODE UTF-8."
+        raise UnreadableMessage("A-206", words, "MSH^1^18")
 
 
 def _delimiters(text: str, charset: str) -> Delimiters:
@@ -231,12 +304,12 @@ def _delimiters(text: str, charset: str) -> Delimiters:
 
 def _lines(text: str, separator: str) -> list[str]:
     """The segments; a line that begins with no segment name continues the one before."""
-    lines: list[str] = []
+    segments: list[list[str]] = []
     for line in re.split(r"\r\n|\r|\n", text):
         name = line[:3]
         begins = _SEGMENT_NAME.match(name) and (len(line) == len(name) or line[3] == separator)
-        if begins or not lines:
-            lines.append(line)
+        if begins or not segments:
+            segments.append([line])
         elif line.strip():
-            lines[-1] += "\n" + line
-    return lines
+            segments[-1].append(line)
+    return ["\n".join(parts) for parts in segments]

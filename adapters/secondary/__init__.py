@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
-from adapters.hl7v2.message import Message, UnreadableMessage, parse
+from adapters.hl7v2.message import Message, Segment, UnreadableMessage, parse
 from adapters.secondary.documents import documents
 from adapters.secondary.gather import Gathered, Hospital
 from adapters.secondary.identity import Person, merge, person
@@ -23,6 +23,7 @@ from adapters.source_record.moment import as_instant, compact_moment
 _VISITS: Final = frozenset({"A01", "A02", "A03", "A04", "A08", "A11", "A12", "A13"})
 _PERSONS: Final = frozenset({"A28", "A31"})
 _MERGES: Final = frozenset({"A18", "A34", "A40"})
+_SEVERAL: Final = frozenset(f"ADT^{trigger}" for trigger in _MERGES)
 _DOCUMENTS: Final = frozenset({"T02", "T08"})
 _NAMES: Final = {
     "DFT": "movimientos de facturación",
@@ -49,7 +50,7 @@ def map_message(
         location=location,
     )
     try:
-        message = message or parse(raw)
+        message = message or parse(raw, hospital.charset)
         record = _named(hospital, message, record)
         return _mapped(hospital, message, record)
     except UnreadableMessage as unreadable:
@@ -58,6 +59,26 @@ def map_message(
         )
     except Refusal as refusal:
         return Refused(record, refusal)
+
+
+def separate(raw: bytes, message: Message | None) -> list[bytes]:
+    """The bytes of a message that is about one merge, or of one that is about several, each by itself.
+
+    Spec:   HL7 v2.5.1, 3.3.40: the group of PID and MRG repeats; a second MRG beside one PID is read likewise.
+    """
+    if message is None or message.event not in _SEVERAL or len(list(message.all("MRG"))) < 2:  # noqa: PLR2004 - one merge
+        return [raw]
+    shared = [segment for segment in message.segments if segment.name in {"MSH", "SFT", "EVN"}]
+    person: list[Segment] = []
+    parts = []
+    for segment in message.segments:
+        if segment.name == "PID":
+            person = [segment]
+        elif segment.name == "PD1":
+            person.append(segment)
+        elif segment.name == "MRG":
+            parts.append(message.encoded([*shared, *person, segment]))
+    return parts
 
 
 def _named(hospital: Hospital, message: Message, record: SourceRecord) -> SourceRecord:
@@ -89,6 +110,9 @@ def _mapped(hospital: Hospital, message: Message, record: SourceRecord) -> Outco
     3. Read what the type is about.
     """
     # 1.
+    if not hospital.is_known_sender:
+        text = "El sitio no recibe mensajes de este sistema (MSH-3, MSH-4): falta su [[sender]]."
+        raise Refusal("mapping", "A-222", text, location="MSH^1^3")
     kind, _, trigger = message.event.partition("^")
     if not _is_known(kind, trigger):
         what = _NAMES.get(kind, "mensajes de este tipo")

@@ -6,13 +6,14 @@ Leaves:  what an identifier means elsewhere to the hub's identity rooms.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
 from adapters.code_map import CodeMap
-from adapters.hl7v2.message import Field, Message, Segment
+from adapters.hl7v2.message import Field, Message, Segment, header_of
 from adapters.settings import IdentifierRule, identifier_kind
+from adapters.settings.messages import NO_RULES, MessageSettings
 from adapters.source_record import Origin, Refusal, Resource
 from adapters.source_record.moment import as_date, compact_moment
 from adapters.source_record.person import (
@@ -48,6 +49,24 @@ class Hospital:
     codes: CodeMap
     rules: tuple[IdentifierRule, ...] = ()
     surname_order: str = "given"
+    messages: MessageSettings = NO_RULES
+    charset: str = ""
+    is_known_sender: bool = True
+
+    def of_sender(self, raw: bytes) -> Hospital:
+        """What holds for the one who sent these bytes: its own rules before the site's."""
+        head = header_of(raw)
+        rule = self.messages.rule_of(head.text(3), head.text(4)) if head else None
+        charset = self.messages.charset
+        if rule is None:
+            is_known = head is None or not self.messages.refuses_unknown
+            return replace(self, charset=charset, is_known_sender=is_known)
+        return replace(
+            self,
+            rules=(*rule.identifier_rules, *self.rules),
+            surname_order=rule.surname_order or self.surname_order,
+            charset=charset if rule.charset is None else rule.charset,
+        )
 
 
 @dataclass(frozen=True, slots=True)

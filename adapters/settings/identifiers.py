@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from adapters.settings.checker import Checker
 
@@ -62,14 +62,22 @@ def identifier_kind(rules: tuple[IdentifierRule, ...], authority: str, kind: str
 
 def check_rules(checker: Checker) -> tuple[IdentifierRule, ...]:
     """The rules of `[[identifier]]`, in the order of the file."""
+    return check_rows(checker, checker.rows("identifier"), "identifier")
+
+
+def check_rows(checker: Checker, rows: list[Any], place: str) -> tuple[IdentifierRule, ...]:
+    """The rules that stand at a place of the file."""
     rules = []
-    for part in checker.rows("identifier"):
+    for part in rows:
         if not isinstance(part, dict) or not all(isinstance(item, str) for item in part.values()):
-            text = "cada [[identifier]] lleva textos: authority, type, kind, system"
-            checker.fault("A-109", "identifier", text)
+            text = f"cada [[{place}]] lleva textos: authority, type, kind, system"
+            checker.fault("A-109", place, text)
+        elif part.keys() - RULE_KEYS and place != "identifier":
+            text = f"[[{place}]] solo lleva authority, type, kind y system"
+            checker.fault("A-109", place, text)
         elif not _KIND.match(part.get("kind", "")):
-            text = "a un [[identifier]] le falta kind (dni, ce, passport, die, cnv, hc, ignore)"
-            checker.fault("A-109", "identifier.kind", text)
+            text = f"a un [[{place}]] le falta kind (dni, ce, passport, die, cnv, hc, ignore)"
+            checker.fault("A-109", f"{place}.kind", text)
         else:
             rules.append(IdentifierRule(**{key: part[key] for key in RULE_KEYS & part.keys()}))
     return tuple(rules)

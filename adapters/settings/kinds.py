@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from adapters.settings.checker import Checker
 from adapters.settings.his import HIS_KEYS, check_his
-from adapters.settings.mllp import MLLP_KEYS, check_mllp
+from adapters.settings.messages import MESSAGE_KEYS, SENDER_KEYS, check_messages
+from adapters.settings.mllp import MLLP_KEYS, MLLP_SECTIONS, check_mllp
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Kind:
 
 KINDS: Final[Mapping[str, Kind]] = {
     "his-trama": Kind("his", "*.csv", HIS_KEYS, check=check_his),
-    "hl7v2-folder": Kind("hl7v2", "*.hl7"),
-    "hl7v2-mllp": Kind("hl7v2", keys=MLLP_KEYS, check=check_mllp),
+    "hl7v2-folder": Kind("hl7v2", "*.hl7", MESSAGE_KEYS, {"sender": SENDER_KEYS}, check_messages),
+    "hl7v2-mllp": Kind("hl7v2", "", MLLP_KEYS, MLLP_SECTIONS, check_mllp),
     "ccda-folder": Kind("ccda", "*.xml"),
 }

@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Final
 
 from adapters.settings.checker import Checker
+from adapters.settings.messages import MESSAGE_KEYS, NO_RULES, SENDER_KEYS, MessageSettings, check_messages
 
-MLLP_KEYS: Final = frozenset({
-    "mllp_host", "mllp_port", "idle_seconds", "max_message_bytes", "max_connections"
-})  # fmt: skip
+MLLP_KEYS: Final = MESSAGE_KEYS | {
+    "mllp_host", "mllp_port", "idle_seconds", "message_seconds", "answer_seconds", "max_message_bytes",
+    "max_connections", "allow_plain", "allow_plain_reason",
+}  # fmt: skip
+MLLP_SECTIONS: Final[Mapping[str, frozenset[str]]] = {
+    "mllp_tls": frozenset({"certificate", "key", "client_authorities", "required_names"}),
+    "sender": SENDER_KEYS,
+}
 _MAX_PORT: Final = 65535
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """The files of a port's certificate, and whom it lets in: those of these authorities, under these names."""
+
+    certificate: Path
+    key: Path
+    client_authorities: Path | None = None
+    required_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,17 +39,78 @@ class MllpSettings:
     host: str
     port: int
     idle_seconds: float
+    message_seconds: float
+    answer_seconds: float
     max_message_bytes: int
     max_connections: int
+    messages: MessageSettings = NO_RULES
+    tls: TlsSettings | None = None
 
 
 def check_mllp(checker: Checker) -> MllpSettings:
-    """The keys of the port in `[source]`."""
+    """The keys of the port in `[source]`, `[mllp_tls]` and every `[[sender]]`."""
     remedy = "escriba la dirección en la que escucha"
-    return MllpSettings(
+    number = checker.number
+    settings = MllpSettings(
         host=checker.text("source", "mllp_host", bool, remedy, "127.0.0.1"),
-        port=int(checker.number("source", "mllp_port", 2575, 0, _MAX_PORT)),
-        idle_seconds=checker.number("source", "idle_seconds", 300.0, 0.1, 86400.0),
-        max_message_bytes=int(checker.number("source", "max_message_bytes", 16_000_000, 1000, 200_000_000)),
-        max_connections=int(checker.number("source", "max_connections", 32, 1, 1000)),
+        port=int(number("source", "mllp_port", 2575, 0, _MAX_PORT)),
+        idle_seconds=number("source", "idle_seconds", 300.0, 0.1, 86400.0),
+        message_seconds=number("source", "message_seconds", 120.0, 0.1, 3600.0),
+        answer_seconds=number("source", "answer_seconds", 30.0, 0.1, 600.0),
+        max_message_bytes=int(number("source", "max_message_bytes", 16_000_000, 1000, 200_000_000)),
+        max_connections=int(number("source", "max_connections", 32, 1, 1000)),
+        messages=check_messages(checker),
+        tls=_check_tls(checker),
     )
+    _check_plain(checker, settings)
+    return settings
+
+
+def _check_tls(checker: Checker) -> TlsSettings | None:
+    """`[mllp_tls]`: files that are there, and names that somebody proves."""
+    if "mllp_tls" not in checker.tables:
+        return None
+    paths = {
+        key: checker.file("mllp_tls", key, is_needed=key != "client_authorities")
+        for key in ("certificate", "key", "client_authorities")
+    }
+    for key, path in paths.items():
+        if path is not None and not path.is_file():
+            checker.fault("A-111", f"mllp_tls.{key}", f"no existe el archivo de {key} en [mllp_tls]")
+    names = checker.value("mllp_tls", "required_names") or []
+    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
+        checker.fault("A-111", "mllp_tls.required_names", 'required_names debe ser ["nombre", …]')
+        names = []
+    if names and paths["client_authorities"] is None:
+        text = "required_names necesita client_authorities: sin ellas nadie muestra un certificado"
+        checker.fault("A-111", "mllp_tls.required_names", text)
+    certificate, key = paths["certificate"], paths["key"]
+    if certificate is None or key is None:
+        return None
+    return TlsSettings(certificate, key, paths["client_authorities"], tuple(names))
+
+
+def _check_plain(checker: Checker, settings: MllpSettings) -> None:
+    """Nobody listens in the clear on a network by mistake: who means it says so, and why."""
+    if settings.tls is None and any(rule.certificates for rule in settings.messages.senders):
+        text = "certificates en [[sender]] necesita [mllp_tls] con client_authorities"
+        checker.fault("A-112", "sender.certificates", text)
+    if settings.tls is not None or _is_loopback(settings.host):
+        return
+    reason = checker.value("source", "allow_plain_reason")
+    if not checker.truth("source", "allow_plain", default=False):
+        text = (
+            "mllp_host sale de esta computadora y no hay [mllp_tls]: los mensajes viajarían a la vista. Configure"
+            " [mllp_tls], escuche en 127.0.0.1, o escriba allow_plain = true con su allow_plain_reason"
+        )
+        checker.fault("A-110", "source.mllp_host", text)
+    elif not isinstance(reason, str) or not reason.strip():
+        text = "allow_plain = true necesita allow_plain_reason: por qué aquí no hace falta TLS, y quién lo decidió"
+        checker.fault("A-110", "source.allow_plain", text)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

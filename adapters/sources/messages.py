@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from adapters.hl7v2.message import Message, UnreadableMessage, parse
-from adapters.secondary import map_message
-from adapters.secondary.gather import Hospital
+from adapters.secondary import map_message, separate
+from adapters.secondary.identity import Hospital
 from adapters.settings import Settings
+from adapters.settings.messages import MessageSettings
+from adapters.settings.mllp import MllpSettings
 from adapters.source_record import Outcome, SourceRecord
 from adapters.source_record.moment import now_instant
 from adapters.sources.source import Source
@@ -16,21 +20,40 @@ class Messages(Source):
 
     def __init__(self, settings: Settings, id_key: bytes) -> None:
         super().__init__(settings, id_key)
-        rules, order = settings.identifier_rules, settings.surname_order
-        self._hospital = Hospital(self.origin, settings.zone, self.codes, rules, order)
+        own = settings.own.messages if isinstance(settings.own, MllpSettings) else settings.own
+        assert isinstance(own, MessageSettings)
+        self._hospital = Hospital(
+            self.origin,
+            settings.zone,
+            self.codes,
+            settings.identifier_rules,
+            settings.surname_order,
+            own,
+        )
 
-    def message(self, raw: bytes, location: str, received_at: str = "") -> tuple[Message | None, Outcome]:
-        """A message, if it can be read, and its outcome."""
+    def message(
+        self, raw: bytes, location: str, received_at: str = ""
+    ) -> tuple[Message | None, list[Outcome]]:
+        """A message, if it can be read, and its outcomes: one, but for several merges in one message."""
+        hospital = self._hospital.of_sender(raw)
         try:
-            message = parse(raw)
+            message = parse(raw, hospital.charset)
         except UnreadableMessage:
             message = None
         at = received_at or now_instant()
-        return message, self.guarded(lambda: map_message(self._hospital, raw, at, location, message), raw)
+        parts = separate(raw, message)
+        if len(parts) == 1:
+            return message, [self.guarded(lambda: map_message(hospital, raw, at, location, message), raw)]
+        return message, [self._part(hospital, part, at, location) for part in parts]
+
+    def outcomes_of(self, raw: bytes, location: str, received_at: str = "") -> Iterator[Outcome]:
+        """The outcomes of a message."""
+        yield from self.message(raw, location, received_at)[1]
 
     def again(self, record: SourceRecord) -> Outcome:
         """A message that was kept, mapped with today's tables."""
-        return self.guarded(
-            lambda: map_message(self._hospital, record.original, record.received_at, record.location),
-            record.original,
-        )
+        hospital = self._hospital.of_sender(record.original)
+        return self._part(hospital, record.original, record.received_at, record.location)
+
+    def _part(self, hospital: Hospital, raw: bytes, received_at: str, location: str) -> Outcome:
+        return self.guarded(lambda: map_message(hospital, raw, received_at, location), raw)

@@ -483,7 +483,9 @@ def test_without_room_there_is_silence(site, opened, monkeypatch):
 
 def test_idle_and_greedy_connections_are_closed(site, opened):
     settings = site("hl7v2-mllp", "II-1")
-    own = replace(settings.own, idle_seconds=0.3, max_message_bytes=2000, max_connections=2)
+    own = replace(
+        settings.own, idle_seconds=0.3, message_seconds=0.3, max_message_bytes=2000, max_connections=2
+    )
     settings = replace(settings, own=own)
     with Listening(settings, opened(settings)) as port:
         with port.connect() as idle:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.hl7v2.acknowledgement import acknowledge
-from adapters.hl7v2.framing import Deframer, FrameTooLarge, frame
+from adapters.hl7v2.framing import Deframer, frame
 from adapters.hl7v2.message import UnreadableMessage, parse
 
 HEAD = b"MSH|^~\\&|SIGH|HOSP|HUB|GERESA|20260315101500-0500||ADT^A01^ADT_A01|42|P|2.5.1"
@@ -34,7 +34,11 @@ def test_any_stream_ends_in_frames_or_in_nothing(stream, size):
 
 
 def test_noise_is_dropped_and_a_broken_frame_is_told():
-    frames = Deframer(1000).feed(b"noise\x0bfirst\x0bsecond\x1c\r\x1c\rnoise\x0bthird\x1c")
+    deframer = Deframer(1000)
+    frames = deframer.feed(b"noise\x0bfirst\x0bsecond\x1c\r\x1c\rnoise\x0bthird\x1c")
+    assert deframer.is_unsettled
+    frames += deframer.settle()
+    assert not deframer.is_inside
     assert [(item.content, item.is_broken) for item in frames] == [
         (b"first", True),
         (b"second", False),
@@ -42,11 +46,31 @@ def test_noise_is_dropped_and_a_broken_frame_is_told():
     ]
 
 
-def test_a_frame_has_a_bound():
-    with pytest.raises(FrameTooLarge):
-        Deframer(10).feed(b"\x0b" + b"x" * 11)
-    with pytest.raises(FrameTooLarge):
-        Deframer(10).feed(b"\x0b" + b"x" * 11 + b"\x1c\r")
+@pytest.mark.parametrize("size", [1, 2, 3, 50])
+def test_an_end_is_one_only_where_a_frame_may_end(size):
+    """FS without CR before a new frame, before LF, and at the very end; FS within stays within."""
+    stream = b"\x0ba\x1c\x0bb\x1c\n\x0bc\x1cd\x1c\rnoise\x1c\r\x0b\x1c\r\x0b\x0be\x1c"
+    deframer, found = Deframer(1000), []
+    for start in range(0, len(stream), size):
+        found += deframer.feed(stream[start : start + size])
+    found += deframer.settle()
+    assert [(item.content, item.is_broken) for item in found] == [
+        (b"a", False), (b"b", False), (b"c\x1cd", False), (b"", False), (b"", True), (b"e", False),
+    ]  # fmt: skip
+    assert not deframer.settle()
+
+
+@pytest.mark.parametrize("size", [1, 1400, 65536, 1_000_000])
+def test_a_frame_too_large_is_told_and_the_next_is_whole(size):
+    stream = frame(b"MSH|" + b"x" * 300_000) + frame(b"small") + b"\x0b" + b"y" * 300_000 + frame(b"last")
+    deframer, found = Deframer(100_000), []
+    for start in range(0, len(stream), size):
+        found += deframer.feed(stream[start : start + size])
+        assert len(deframer._buffer) < 100_000 + size
+    assert [(item.content[:5], item.is_broken, item.is_too_large) for item in found] == [
+        (b"MSH|x", False, True), (b"small", False, False), (b"yyyyy", True, True), (b"last", False, False),
+    ]  # fmt: skip
+    assert len(found[0].content) == 65_536
 
 
 def test_five_megabytes_in_small_chunks_take_no_square_time():
@@ -56,6 +80,12 @@ def test_five_megabytes_in_small_chunks_take_no_square_time():
     for start in range(0, len(stream), 1400):
         found += deframer.feed(stream[start : start + 1400])
     assert len(found[0].content) == 5_000_000
+
+
+def test_five_megabytes_of_short_lines_within_a_field_take_no_square_time():
+    lines = b"\n".join([b"QUJD" * 19] * 65_000)
+    message = parse(HEAD + b"\rOBX|1|ED|||^application^pdf^Base64^" + lines + b"\r")
+    assert len(message.first("OBX").field(5).component(5)) == len(lines)
 
 
 def test_fields_are_numbered_as_in_the_standard():
@@ -79,6 +109,9 @@ def test_fields_are_numbered_as_in_the_standard():
         (r"uno\.br\dos", "uno\ndos"),
         (r"\H\fuerte\N\ ", "fuerte"),
         (r"\XC3B1\andu", "ñandu"),
+        (r"a\.sp2\b\.sk3\c\.in+4\d\.ti-2\e\.fi\f\.nf\g\.ce\h", "a\n\nb   cdefg\nh"),
+        (r"\C2842\ y \M2D3B\ quedan", r"\C2842\ y \M2D3B\ quedan"),
+        ("a\\.sp999\\x", "a" + "\n" * 100 + "x"),
         (r"sin \Z9\ tocar", r"sin \Z9\ tocar"),
         (r"abierto \X4", r"abierto \X4"),
         ('""', ""),
@@ -116,6 +149,29 @@ def test_the_charset_is_the_one_that_the_header_names(name, encoding):
     assert parse(with_charset(name, encoding)).first("PID").text(5) == "ÑIQUE"
 
 
+def test_a_sender_who_names_no_charset_has_the_one_of_its_site():
+    assert parse(with_charset("", "latin-1"), "cp1252").first("PID").text(5) == "ÑIQUE"
+    assert parse(with_charset("", "utf-8"), "cp1252").first("PID").text(5) == "Ã‘IQUE"
+    assert parse(with_charset("ASCII", "iso8859-15", "€"), "iso8859-15").first("PID").text(5) == "€"
+    assert parse(with_charset("8859/1", "latin-1"), "utf-8").first("PID").text(5) == "ÑIQUE"
+    with pytest.raises(UnreadableMessage, match="A-202"):
+        parse(with_charset("", "latin-1"), "utf-8")
+
+
+def test_no_byte_of_8859_1_is_lost():
+    every = bytes(range(0xA0, 0x100)).decode("latin-1")
+    assert parse(with_charset("8859/1", "latin-1", every)).first("PID").raw(5) == every
+    assert parse(with_charset("8859/1", "latin-1", "\x81")).first("PID").raw(5) == "\x81"
+
+
+@pytest.mark.parametrize("switched", [r"\C2842\ABC", r"\M242A\ABC", "\x1b$BABC"])
+def test_a_message_that_switches_its_charset_within_is_refused(switched):
+    assert parse(with_charset("8859/1~ISO IR87", "latin-1")).first("PID").text(5) == "ÑIQUE"
+    assert parse(with_charset("8859/1", "latin-1", r"\C2842\ABC"))
+    with pytest.raises(UnreadableMessage, match="A-206"):
+        parse(with_charset("8859/1~ISO IR87", "latin-1", switched))
+
+
 def test_a_false_charset_is_told():
     with pytest.raises(UnreadableMessage, match="A-202"):
         parse(with_charset("UNICODE UTF-8", "latin-1"))
@@ -142,6 +198,19 @@ def test_any_bytes_are_a_message_or_unreadable(tail):
                 assert all(isinstance(item.component(2), str) for item in segment.repetitions(number))
 
 
+@given(
+    st.lists(st.lists(st.text('AZaz09 ^~&\\"ñ', max_size=8), max_size=12), max_size=6),
+    st.sampled_from(["PID", "OBX", "ZPE"]),
+)
+def test_taken_apart_and_put_together_again_nothing_is_lost(rows, name):
+    lines = [HEAD.decode(), *("|".join([name, *fields]) for fields in rows)]
+    message = parse("\r".join(lines).encode())
+    again = ["|".join(segment.fields) for segment in message.segments]
+    assert again[0].replace("MSH|||", "MSH|", 1) == lines[0]
+    # Blanks at the very end of a message belong to no field.
+    assert "\r".join(again[1:]).rstrip() == "\r".join(lines[1:]).rstrip()
+
+
 def test_an_acknowledgement_names_the_message_and_turns_the_address_round():
     message = parse(HEAD + b"\r")
     segments = acknowledge(message, "AA").decode().split("\r")
@@ -154,7 +223,7 @@ def test_a_refusal_says_where_and_in_the_senders_charset():
     message = parse(with_charset("8859/1", "latin-1"))
     answer = acknowledge(message, "AE", text="A-232 Falta | identificación", location="PID^1^3")
     assert b"\rMSA|AE|42|A-232 Falta   identificaci\xf3n\r" in answer
-    assert b"\rERR||PID^1^3|207^Application internal error^HL70357|E|" in answer
+    assert b"\rERR||PID^1^3|101^Required field missing^HL70357|E|A-232|" in answer
 
 
 def test_unreadable_bytes_get_the_control_id_that_can_be_guessed():

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.code_map import CodeMap
+from adapters.hl7v2.batch import split_messages
 from adapters.secondary import map_message
 from adapters.secondary.gather import Hospital
 from adapters.settings import IdentifierRule
 from adapters.source_record import Mapped, Origin, Refused
-from adapters.sources.message_folder import split_messages
 from tests.adapters.conftest import GOLDEN, ID_KEY, LIMA, RENIPRESS, as_fhir, check_golden, check_valid
 
 HOSPITAL = Hospital(Origin(RENIPRESS, RENIPRESS, "hl7v2", ID_KEY), LIMA, CodeMap())
