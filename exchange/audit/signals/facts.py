@@ -12,12 +12,13 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from exchange.audit.access import Access
+from exchange.audit.access import Access, access_of
 from exchange.audit.signals.signal import Relation
 from exchange.fhir.datatype import fold
 from exchange.fhir.definitions import type_code
 from exchange.fhir.resource import load
 from exchange.identity.demographics import Demographics, demographics
+from exchange.search.index import hash_text
 from exchange.store.session import Transaction
 from exchange.store.versions import COLUMNS, array_text, opened
 
@@ -25,6 +26,9 @@ HOUR: Final = 3_600_000_000
 DAY: Final = 24 * HOUR
 TREATED_DAYS: Final = 30
 MOST_STAFF: Final = 2_000
+MOST_REFUSALS: Final = 200
+AHEAD: Final = HOUR // 6
+_REFUSING: Final = ("4", "8", "12")
 _PATIENT: Final = type_code("Patient")
 _PRACTITIONER: Final = type_code("Practitioner")
 _TITLES: Final = frozenset(
@@ -45,6 +49,10 @@ FROM resource r WHERE r.compartment = ANY(%(records)s::bigint[]) AND r.custodian
 PATIENTS: Final = f"""
 SELECT {COLUMNS} FROM resource r WHERE r.compartment = ANY(%(records)s::bigint[]) AND r.type = %(type)s
   AND r.id = ANY(%(ids)s) AND NOT r.is_deleted"""  # noqa: S608 - constants only
+REFUSALS: Final = f"""
+SELECT {COLUMNS}, r.clinical_at FROM audit_event r WHERE r.agent = %(agent)s AND NOT r.is_deleted
+  AND r.clinical_at >= %(since)s AND r.clinical_at <= %(until)s AND r.tokens && %(tokens)s::bigint[]
+ORDER BY r.last_updated DESC, r.id DESC LIMIT %(limit)s"""  # noqa: S608 - constants only
 STAFF: Final = """
 SELECT name, reference FROM account
 WHERE organization_id = %s AND role <> 'patient' AND is_active ORDER BY account_id LIMIT %s"""
@@ -78,6 +86,15 @@ class Staff:
     patients: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """What was refused to an account in a span, newest first. Units: microseconds since 1970 UTC, both ends inside."""
+
+    since: int
+    until: int
+    events: tuple[tuple[int, Access], ...]
+
+
 @dataclass(slots=True)
 class Facts:
     """What one step asks for, remembered until it ends."""
@@ -87,6 +104,7 @@ class Facts:
     _relations: dict[tuple[int, int, int], Relation] = field(default_factory=dict)
     _described: dict[int, list[Demographics]] = field(default_factory=dict)
     _staff: dict[str, Staff] = field(default_factory=dict)
+    _refusals: dict[int, Refusals] = field(default_factory=dict)
     _asked: set[str] = field(default_factory=set)
 
     def is_new(self, question: str) -> bool:
@@ -130,6 +148,34 @@ class Facts:
                 demographics(load(each.text)) for each in opened(self.transaction, rows)
             ]
         return self._described[compartment]
+
+    def refusals(self, looked: Looked, within: int) -> list[Access]:
+        """What was refused to the account shortly before an event, newest first.
+
+        A system asks thousands of times in that span: its refusals are read once for many of its events.
+        """
+        since = looked.at - within
+        known = self._refusals.get(looked.agent)
+        if known is None or not (known.since <= since and looked.at <= known.until):
+            known = self._read_refusals(looked.agent, since, looked.at + AHEAD)
+            if len(known.events) == MOST_REFUSALS:
+                # More than that: the newest may all lie after this event, and others would be missed.
+                return [each for _, each in self._read_refusals(looked.agent, since, looked.at).events]
+            self._refusals[looked.agent] = known
+        return [each for at, each in known.events if since <= at <= looked.at]
+
+    def _read_refusals(self, agent: int, since: int, until: int) -> Refusals:
+        blind = self.transaction.crypto.blind_index
+        told = {
+            "agent": agent, "since": since, "until": until, "limit": MOST_REFUSALS,
+            "tokens": array_text(blind.value(hash_text("AuditEvent", "outcome", f"*|{code}")) for code in _REFUSING),
+        }  # fmt: skip
+        rows = self.transaction.rows(REFUSALS, told)
+        versions = opened(self.transaction, rows)
+        events = tuple(
+            (row[-1], access_of(load(each.text))) for row, each in zip(rows, versions, strict=True)
+        )
+        return Refusals(since, until, events)
 
     def staff(self, facility: str) -> Staff:
         """Who works at a facility."""

@@ -187,18 +187,14 @@ def sensitive_first(facts: Facts, looked: Looked) -> Signal | None:
 
 def denied_then_retry(facts: Facts, looked: Looked) -> Signal | None:
     """The same was refused to the account minutes before, for another purpose."""
-    blind = facts.transaction.crypto.blind_index
-    refused = [blind.value(hash_text("AuditEvent", "outcome", f"*|{code}")) for code in ("4", "8", "12")]
-    for event in _before(facts, looked, RETRY_MINUTES * MINUTE, refused):
-        before = access_of(event)
+    for before in facts.refusals(looked, RETRY_MINUTES * MINUTE):
         if (
             before.outcome == REFUSED
             and before.request == looked.access.request
             and before.purpose != looked.access.purpose
         ):
-            return _signal(
-                "denied-then-retry", looked, facts.relation(looked), looked.event["id"], (before.event,)
-            )
+            once = looked.event["id"]
+            return _signal("denied-then-retry", looked, facts.relation(looked), once, (before.event,))
     return None
 
 

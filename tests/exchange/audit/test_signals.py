@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from exchange.audit.signals import signs
+from exchange.audit.signals import facts, signs
 from exchange.audit.signals.facts import surnames
 from exchange.audit.signals.signal import KINDS, weight_of, words_of
 from exchange.policy.adopted import policy
@@ -360,6 +360,18 @@ def test_the_same_purpose_again_another_resource_or_another_person_is_none(world
     of(world, "u2", purpose="HMARKT").get("Observation/posta-o1")
     of(world).get("Observation/posta-o1")
     assert set(kinds(world)) == {"no-relation"}
+
+
+@pytest.mark.parametrize("most", [200, 2])
+def test_each_retry_finds_its_own_refusal_among_many(world, monkeypatch, most):
+    """What was refused is read once for many events; where there is more of it than is remembered, nothing is missed."""
+    monkeypatch.setattr(facts, "MOST_REFUSALS", most)
+    for number in (1, 2):
+        of(world, purpose="HMARKT").get(f"Observation/posta-o{number}")
+        of(world).get(f"Observation/posta-o{number}")
+    of(world, purpose="HMARKT").get("Observation/posta-o3")
+    of(world).get("Observation/posta-o2")
+    assert kinds(world).count("denied-then-retry") == 3
 
 
 def test_a_retry_after_hours_is_none(world, monkeypatch):
