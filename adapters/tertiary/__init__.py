@@ -12,7 +12,7 @@ from dataclasses import replace
 from adapters.source_record import Outcome, Refusal, Refused, SourceRecord
 from adapters.source_record.bundle import finish
 from adapters.source_record.moment import as_instant
-from adapters.tertiary.clinical import sections
+from adapters.tertiary.composition import composition
 from adapters.tertiary.document import document
 from adapters.tertiary.gather import Gathered, Institute
 from adapters.tertiary.patients import person
@@ -39,8 +39,8 @@ def map_document(institute: Institute, raw: bytes, received_at: str, location: s
         record = replace(record, patient_key=patient_key)
         gathered = Gathered(institute, patient_key, record.natural_key)
         gathered.add(patient)
-        sections(gathered, root)
-        document(gathered, root, raw)
+        reference = document(gathered, root, raw)
+        composition(gathered, root, reference)
     except Refusal as refusal:
         return Refused(record, refusal)
     return finish(institute.origin, record, gathered.entries(), gathered.unmapped)

@@ -1,7 +1,8 @@
 """The entries of a document's sections, each by the template that it claims.
 
 Spec:    HL7 C-CDA R2.1 templates named below; https://hl7.org/fhir/R4/condition.html and its sisters.
-Leaves:  narrative without entries to the document kept whole.
+Leaves:  narrative without entries to the document kept whole; what is planned to `plans`; the family, stays, devices and
+         payers to `circumstances`.
 """
 
 from __future__ import annotations
@@ -10,17 +11,17 @@ from collections.abc import Callable
 from typing import Final
 
 from adapters.source_record import Resource
+from adapters.tertiary.circumstances import coverage, encounter, family_member, supply
 from adapters.tertiary.gather import Gathered
 from adapters.tertiary.observations import observation, results
-from adapters.tertiary.treatments import immunization, medication, procedure
+from adapters.tertiary.plans import planned
+from adapters.tertiary.treatments import happened, immunization, medication, procedure
 from adapters.tertiary.xml import Element
 
 _ROOT: Final = "2.16.840.1.113883.10.20.22.4."
 _PROBLEM, _ALLERGY = _ROOT + "4", _ROOT + "7"
 _STATUS_OF_PROBLEM, _REACTION, _SEVERITY = _ROOT + "6", _ROOT + "9", _ROOT + "8"
 _TERMINOLOGY: Final = "http://terminology.hl7.org/CodeSystem/"
-_PLANNED_SECTION: Final = "18776-5"
-_FAMILY_SECTION: Final = "10157-6"
 _SEVERITIES: Final = {"255604002": "mild", "6736007": "moderate", "24484000": "severe", "399166001": "severe"}
 _CLINICAL: Final = {"55561003": "active", "73425007": "inactive", "413322009": "resolved"}
 _CATEGORIES: Final = {
@@ -29,30 +30,34 @@ _CATEGORIES: Final = {
 }  # fmt: skip
 
 
-def sections(gathered: Gathered, root: Element) -> None:
-    """Every entry of every section that tells of this patient and of what was done, not planned."""
-    for section in root.within("section"):
-        code = section.first("code")
-        name = code.get("code") if code else ""
-        if name in {_PLANNED_SECTION, _FAMILY_SECTION}:
-            continue
-        for entry in section.all("entry"):
-            for node in entry.node:
-                if isinstance(node.tag, str):
-                    _entry(gathered, Element(node))
+def entries_of(gathered: Gathered, section: Element) -> None:
+    """Every entry of one section, without those of the sections in it."""
+    code = section.first("code")
+    read = _OF_SECTION.get(code.get("code") if code else "", _entry)
+    for entry in section.all("entry"):
+        for node in entry.node:
+            if isinstance(node.tag, str):
+                read(gathered, Element(node))
 
 
 def _entry(gathered: Gathered, source: Element) -> None:
-    """Choose by template and, where there is none that we know, by what the element is."""
+    """Choose by template and, where there is none that we know, by what the element is.
+
+    Only what happened is told so: what a section of another purpose plans goes to `plans`.
+    """
+    if not happened(source) and source.name != "substanceAdministration":
+        planned(gathered, source)
+        return
     templates = source.templates()
     for template, read in _READERS.items():
         if _ROOT + template in templates:
             read(gathered, source)
             return
-    # Concern acts and discharge acts hold what they are about.
-    for inner in source.all("entryRelationship/observation"):
-        if _PROBLEM in inner.templates():
-            _condition(gathered, inner, source)
+    if source.name in _BY_NAME:
+        _BY_NAME[source.name](gathered, source)
+        return
+    # Concern acts, admission and discharge acts hold what they are about.
+    _problems(gathered, source)
     for inner in source.all("entryRelationship/substanceAdministration"):
         medication(gathered, inner)
 
@@ -161,9 +166,20 @@ def _status(system: str, code: str) -> Resource:
     return {"coding": [{"system": _TERMINOLOGY + system, "code": code}]}
 
 
+def _encounter(gathered: Gathered, source: Element) -> None:
+    """An encounter of the past, and the diagnoses that it was for."""
+    known = set(gathered.names())
+    for inner in source.all("entryRelationship/act"):
+        _problems(gathered, inner)
+    conditions = [name for name in gathered.names() if name not in known]
+    encounter(gathered, source, conditions)
+
+
 _READERS: Final[dict[str, Callable[[Gathered, Element], None]]] = {
     "3": _problems,
+    "4": lambda gathered, source: _condition(gathered, source, source),
     "30": _allergies,
+    "7": lambda gathered, source: _allergy(gathered, source, source),
     "16": medication,
     "52": immunization,
     "1": results,
@@ -174,4 +190,22 @@ _READERS: Final[dict[str, Callable[[Gathered, Element], None]]] = {
     "12": procedure,
     "13": procedure,
     "14": procedure,
+    "45": family_member,
+    "49": _encounter,
+    "50": supply,
+    "60": coverage,
 }
+_BY_NAME: Final[dict[str, Callable[[Gathered, Element], None]]] = {
+    "observation": observation,
+    "organizer": results,
+    "procedure": procedure,
+    "substanceAdministration": medication,
+    "encounter": _encounter,
+    "supply": supply,
+}
+_OF_SECTION: Final[dict[str, Callable[[Gathered, Element], None]]] = {
+    "18776-5": planned,
+    "61146-7": planned,
+    "10157-6": family_member,
+}
+"""Sections whose entries are never about what this patient had or was given: plans, goals, the family."""

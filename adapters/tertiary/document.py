@@ -1,7 +1,7 @@
 """The document itself: its bytes as Binary, what it is as DocumentReference, its stay as Encounter.
 
 Spec:    https://hl7.org/fhir/R4/documentreference.html; IHE MHD 4.2 for hash and size.
-Leaves:  the entries within to `clinical`.
+Leaves:  the sections to `composition`, the entries within to `clinical`.
 """
 
 from __future__ import annotations
@@ -11,15 +11,14 @@ import hashlib
 
 from adapters.source_record import Resource
 from adapters.source_record.moment import as_instant
+from adapters.tertiary.circumstances import encounter_class
 from adapters.tertiary.gather import Gathered
 from adapters.tertiary.xml import Element
 
-_ACT = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
-_NULL = "http://terminology.hl7.org/CodeSystem/v3-NullFlavor"
-_CLASSES = frozenset({"AMB", "EMER", "FLD", "HH", "IMP", "ACUTE", "NONAC", "OBSENC", "PRENC", "SS", "VR"})
+_RELATIONS = {"RPLC": "replaces", "APND": "appends", "XFRM": "transforms"}
 
 
-def document(gathered: Gathered, root: Element, raw: bytes) -> None:
+def document(gathered: Gathered, root: Element, raw: bytes) -> Resource:
     """Keep the bytes, and say what they are; hash and size are those of the original bytes."""
     binary = gathered.resource("Binary", root, "original")
     binary["contentType"] = "text/xml"
@@ -27,13 +26,7 @@ def document(gathered: Gathered, root: Element, raw: bytes) -> None:
     binary["data"] = base64.b64encode(raw).decode()
     stay = _encounter(gathered, root)
     reference = gathered.resource("DocumentReference", root, "documento")
-    number = root.identifier()
-    system, _, value = number.partition("|")
-    reference["masterIdentifier"] = (
-        {"system": f"urn:oid:{system}", "value": value}
-        if value
-        else {"system": "urn:ietf:rfc:3986", "value": f"urn:{'uuid' if '-' in system else 'oid'}:{system}"}
-    )
+    reference["masterIdentifier"] = _number(root)
     reference["status"] = "current"
     kind = gathered.coded(reference, root.first("code"), "document")
     if kind:
@@ -42,10 +35,21 @@ def document(gathered: Gathered, root: Element, raw: bytes) -> None:
     made_at = as_instant(root.moment("effectiveTime", gathered.zone), gathered.zone)
     if made_at:
         reference["date"] = made_at
-    authors = [{"display": name} for item in root.all("author/assignedAuthor") if (name := _author(item))]
-    if authors:
-        reference["author"] = authors
+    if writers := authors(root):
+        reference["author"] = writers
     reference["custodian"] = gathered.institute.origin.organization()
+    replaced = [
+        {
+            "code": code,
+            "target": {"type": "DocumentReference", "identifier": _number(item.first("parentDocument"))},
+        }
+        for item in root.all("relatedDocument")
+        if (code := _RELATIONS.get(item.get("typeCode")))
+        and (parent := item.first("parentDocument"))
+        and parent.identifier()
+    ]
+    if replaced:
+        reference["relatesTo"] = replaced
     attachment: Resource = {
         "contentType": "text/xml",
         "url": f"Binary/{binary['id']}",
@@ -62,6 +66,20 @@ def document(gathered: Gathered, root: Element, raw: bytes) -> None:
         reference["context"] = {"encounter": [{"reference": f"Encounter/{stay['id']}"}]}
     gathered.add(binary)
     gathered.add(reference)
+    return reference
+
+
+def authors(root: Element) -> list[Resource]:
+    """Who wrote the document, by name."""
+    return [{"display": name} for item in root.all("author/assignedAuthor") if (name := _author(item))]
+
+
+def _number(source: Element | None) -> Resource:
+    """The document's own number as an Identifier."""
+    system, _, value = (source.identifier() if source is not None else "").partition("|")
+    if value:
+        return {"system": f"urn:oid:{system}", "value": value}
+    return {"system": "urn:ietf:rfc:3986", "value": f"urn:{'uuid' if '-' in system else 'oid'}:{system}"}
 
 
 def _encounter(gathered: Gathered, root: Element) -> Resource | None:
@@ -74,10 +92,7 @@ def _encounter(gathered: Gathered, root: Element) -> Resource | None:
     ended = source.ending("effectiveTime", gathered.zone)
     began = source.moment("effectiveTime", gathered.zone)
     encounter["status"] = "finished" if ended else "unknown"
-    act = code.get("code") if code else ""
-    encounter["class"] = (
-        {"system": _ACT, "code": act} if act in _CLASSES else {"system": _NULL, "code": "UNK"}
-    )
+    encounter["class"] = encounter_class(*([code] if code is not None else []))
     if code is not None and (kind := gathered.coded(encounter, code, "encounter-type")):
         encounter["type"] = [kind]
     encounter["subject"] = gathered.subject()

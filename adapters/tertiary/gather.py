@@ -72,6 +72,10 @@ class Gathered:
         """Everything gathered."""
         return list(self._entries.values())
 
+    def names(self) -> list[str]:
+        """`Type/id` of everything gathered, in the order in which each was first gathered."""
+        return [f"{kind}/{name}" for kind, name in self._entries]
+
     def resource(self, resource_type: str, source: Element, code: str) -> Resource:
         """The beginning of a resource: its id from the entry's own, apart from others of the document."""
         number = source.identifier()

@@ -23,7 +23,9 @@ _STATUS: Final = {
     "aborted": "cancelled",
     "cancelled": "cancelled",
 }
-_CATEGORIES: Final = {"2": "laboratory", "27": "vital-signs", "78": "social-history"}
+_CATEGORIES: Final = {
+    "2": "laboratory", "27": "vital-signs", "78": "social-history", "85": "social-history", "38": "social-history",
+}  # fmt: skip
 
 
 def results(gathered: Gathered, source: Element) -> None:
@@ -51,7 +53,9 @@ def observation(gathered: Gathered, source: Element) -> None:
 
 
 def _made(gathered: Gathered, source: Element) -> Resource | None:
-    """An Observation, with its value by the type that the document declares."""
+    """An Observation, with its value by the type that the document declares; a negated one says nothing that was."""
+    if source.get("negationInd") == "true":
+        return None
     code = source.first("code")
     result = gathered.resource("Observation", source, code.get("code") if code else "")
     concept = gathered.coded(result, code, "lab")

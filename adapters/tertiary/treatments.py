@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from adapters.source_record import Resource
+from adapters.tertiary.devices import device
 from adapters.tertiary.gather import Gathered
 from adapters.tertiary.xml import Element
 
@@ -27,21 +28,21 @@ _PROCEDURE_STATUS: Final = {
 _MATERIAL: Final = "consumable/manufacturedProduct/manufacturedMaterial"
 
 
-def _happened(source: Element) -> bool:
+def happened(source: Element) -> bool:
+    """Whether an entry tells of what was, and not of what is meant to be."""
     return source.get("moodCode") in {"", "EVN"}
 
 
 def medication(gathered: Gathered, source: Element) -> None:
     """A medication activity as MedicationStatement; moodCode INT is what the patient is meant to take."""
-    code = source.first(f"{_MATERIAL}/code")
-    name = source.first(f"{_MATERIAL}/name")
+    code, name = product(source)
     statement = gathered.resource("MedicationStatement", source, code.get("code") if code else "")
-    concept = gathered.coded(statement, code, "medication", "" if code or not name else name.words())
+    concept = gathered.coded(statement, code, "medication", name)
     if concept is None or source.get("negationInd") == "true":
         return
     state = source.first("statusCode")
     statement["status"] = _MEDICATION_STATUS.get(state.get("code") if state else "", "unknown")
-    if not _happened(source):
+    if not happened(source):
         statement["status"] = "intended"
     statement["medicationCodeableConcept"] = concept
     statement["subject"] = gathered.subject()
@@ -50,19 +51,30 @@ def medication(gathered: Gathered, source: Element) -> None:
     period = {key: moment for key, moment in (("start", began), ("end", ended)) if moment}
     if period and period.get("start", "") <= period.get("end", "9"):
         statement["effectivePeriod"] = period
-    dosage: Resource = {}
-    if route := gathered.coded({}, source.first("routeCode"), "route"):
-        dosage["route"] = route
-    if amount := gathered.quantity(source.first("doseQuantity")):
-        dosage["doseAndRate"] = [{"doseQuantity": amount}]
-    if dosage:
-        statement["dosage"] = [dosage]
+    if told := dosage(gathered, source):
+        statement["dosage"] = [told]
     gathered.add(statement)
+
+
+def product(source: Element) -> tuple[Element | None, str]:
+    """What is given: its code, or its name where it has none."""
+    code, name = source.first(f"{_MATERIAL}/code"), source.first(f"{_MATERIAL}/name")
+    return code, "" if code or not name else name.words()
+
+
+def dosage(gathered: Gathered, source: Element) -> Resource:
+    """How it is given, as far as the entry tells."""
+    told: Resource = {}
+    if route := gathered.coded({}, source.first("routeCode"), "route"):
+        told["route"] = route
+    if amount := gathered.quantity(source.first("doseQuantity")):
+        told["doseAndRate"] = [{"doseQuantity": amount}]
+    return told
 
 
 def immunization(gathered: Gathered, source: Element) -> None:
     """An immunization activity; a negated one was not given."""
-    if not _happened(source):
+    if not happened(source):
         return
     code = source.first(f"{_MATERIAL}/code")
     dose = gathered.resource("Immunization", source, code.get("code") if code else "")
@@ -84,7 +96,7 @@ def immunization(gathered: Gathered, source: Element) -> None:
 
 def procedure(gathered: Gathered, source: Element) -> None:
     """A procedure activity, whether CDA writes it as procedure, act or observation."""
-    if not _happened(source):
+    if not happened(source):
         return
     code = source.first("code")
     done = gathered.resource("Procedure", source, code.get("code") if code else "")
@@ -102,4 +114,7 @@ def procedure(gathered: Gathered, source: Element) -> None:
     site = gathered.coded(done, source.first("targetSiteCode"), "body-site")
     if site:
         done["bodySite"] = [site]
+    used = [made for role in source.all("participant/participantRole") if (made := device(gathered, role))]
+    if used:
+        done["usedReference"] = [{"reference": f"Device/{item['id']}"} for item in used]
     gathered.add(done)

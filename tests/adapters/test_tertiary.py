@@ -76,7 +76,63 @@ def test_digits_surnames_and_birth_order_stay():
 
 
 def test_what_is_only_planned_did_not_happen():
-    assert not only(read(), "Procedure")
+    outcome = read()
+    assert [item["code"]["text"] for item in only(outcome, "Procedure")] == ["Implante de lente intraocular"]
+    # The procedure that is ordered, by its code; the medicine and the goal beside it.
+    [request] = only(outcome, "ServiceRequest")
+    assert (request["intent"], request["code"]["coding"][0]["code"]) == ("order", "X")
+    [medicine] = only(outcome, "MedicationRequest")
+    assert (medicine["intent"], medicine["medicationCodeableConcept"]["text"]) == ("plan", "Enalapril")
+    [goal] = only(outcome, "Goal")
+    assert goal["target"][0]["detailQuantity"]["value"] == Decimal("7.0")
+    assert [item["medicationCodeableConcept"]["text"] for item in only(outcome, "MedicationStatement")] == [
+        "Metformina"
+    ]
+
+
+def test_the_familys_illness_is_not_the_patients():
+    outcome = read()
+    [member] = only(outcome, "FamilyMemberHistory")
+    assert member["condition"][0]["onsetAge"]["value"] == Decimal(48)
+    assert sorted(item["code"]["coding"][0]["code"] for item in only(outcome, "Condition")) == [
+        "E11.9",
+        "I10",
+    ]
+
+
+def test_every_section_has_its_place():
+    outcome = read()
+    [whole] = only(outcome, "Composition")
+    [document] = only(outcome, "DocumentReference")
+    sections = {item["code"]["coding"][0]["code"]: item for item in whole["section"]}
+    assert len(sections) == len(whole["section"]) == DOCUMENT.count(b"<section")
+    # Words alone: the document has them, and its label.
+    assert sections["8648-8"]["entry"] == [{"reference": f"DocumentReference/{document['id']}"}]
+    assert "text" not in sections["8648-8"]
+    # Nothing known is said so, and is not the same as none.
+    assert sections["11369-6"]["emptyReason"]["coding"][0]["code"] == "unavailable"
+    assert "entry" not in sections["11369-6"]
+    inside = {entry["reference"] for item in whole["section"] for entry in item.get("entry", ())}
+    apart = {"Patient", "Binary", "DocumentReference", "Composition", "Provenance"}
+    made = {
+        f"{item['resourceType']}/{item['id']}"
+        for item in as_fhir(outcome)
+        if item["resourceType"] not in apart
+    }
+    stay = document["context"]["encounter"][0]["reference"]
+    assert inside - {f"DocumentReference/{document['id']}"} == made - {stay}
+    assert document["relatesTo"][0]["code"] == whole["relatesTo"][0]["code"] == "replaces"
+
+
+@pytest.mark.parametrize("mood", ["INT", "RQO", "PRP", "GOL", "DEF", "X"])
+def test_no_mood_but_the_events_says_that_something_was(mood):
+    """Whatever an entry is, only moodCode EVN tells of what was."""
+    happened = {"Condition", "Observation", "Procedure", "Immunization", "FamilyMemberHistory", "Encounter"}
+    raw = DOCUMENT.replace(b'moodCode="EVN"', f'moodCode="{mood}"'.encode())
+    outcome = read(raw)
+    told = {item["resourceType"] for item in as_fhir(outcome)}
+    assert told & happened <= {"Encounter"}
+    assert len(only(outcome, "Encounter")) == 1
 
 
 @pytest.mark.parametrize(
