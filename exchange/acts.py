@@ -22,6 +22,7 @@ from exchange.operations.access_log import AccessLog
 from exchange.operations.access_signals import AccessSignals, JudgeSignal
 from exchange.operations.access_statistics import AccessStatistics
 from exchange.operations.accesses import Accesses
+from exchange.operations.adapter_states import AdapterStates
 from exchange.operations.close_emergency import CloseEmergency
 from exchange.operations.determine_sensitivity import DetermineSensitivity
 from exchange.operations.disclosure import Disclosure
@@ -65,6 +66,7 @@ OPERATIONS: Final[dict[str, Callable[[Request, Requester], Act]]] = {
     "access-signals": AccessSignals,
     "access-statistics": AccessStatistics,
     "accesses": Accesses,
+    "adapter-states": AdapterStates,
     "close-emergency": CloseEmergency,
     "determine-sensitivity": DetermineSensitivity,
     "disclosure": Disclosure,

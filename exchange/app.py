@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import sys
+import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -19,7 +20,7 @@ from exchange import __version__
 from exchange.hub import open_hub
 from exchange.problems import NotFound, NotSupported, Problem
 from exchange.provider.routes import provider_router
-from exchange.rest import openapi, routes, sign_in, token
+from exchange.rest import adapter_state, enrolment, metrics, openapi, routes, sign_in, token
 from exchange.rest.dispatch import Application, Dispatch
 from exchange.rest.outcome import problem_response
 from exchange.settings import settings
@@ -36,6 +37,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     hub = open_hub(settings())
     app.state.spine, app.state.store = hub.spine, hub.store
     app.state.threads = ThreadPoolExecutor(settings().threads_per_worker, thread_name_prefix="act")
+    stopped = threading.Event()
+    counting = threading.Thread(target=hub.spine.fleet.count_until, args=(stopped,), name="count")
+    counting.start()
     # What stands after the start stays: the collector looks at requests' garbage only, and less often.
     gc.collect()
     gc.freeze()
@@ -44,6 +48,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
     finally:
         app.state.threads.shutdown()
+        stopped.set()
+        counting.join()
         hub.spine.close()
         hub.store.close()
 
@@ -61,6 +67,9 @@ def create_app() -> FastAPI:
     )
     app.include_router(token.router)
     app.include_router(sign_in.router)
+    app.include_router(enrolment.router)
+    app.include_router(adapter_state.router)
+    app.include_router(metrics.router)
     if settings().has_own_provider:
         app.include_router(provider_router())
     app.include_router(routes.router)

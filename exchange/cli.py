@@ -16,6 +16,7 @@ from rich.console import Console
 from exchange import __version__
 from exchange.commands import (
     accounts,
+    adapters,
     audit,
     backup,
     clients,
@@ -39,6 +40,7 @@ app: Final = typer.Typer(
 app.add_typer(running.app)
 app.add_typer(demo.app)
 app.add_typer(clients.app, name="clients")
+app.add_typer(adapters.app)
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(accounts.people, name="people")
 app.add_typer(audit.app, name="audit")

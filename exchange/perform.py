@@ -24,6 +24,7 @@ from exchange.audit.witnessing import Witnesses
 from exchange.authentication.assertion import ALGORITHMS as ASSERTION_ALGORITHMS
 from exchange.authentication.assertion import ASSERTION_TYPE
 from exchange.authentication.bearer_token import BearerTokens
+from exchange.authentication.enrolment import Enrolments
 from exchange.authentication.limits import Limits
 from exchange.authentication.people import People
 from exchange.authentication.systems import Systems
@@ -31,6 +32,7 @@ from exchange.consent.decision import decide
 from exchange.consent.emergency_notices import Notices
 from exchange.consent.enforcement import enforce
 from exchange.consent.rules_store import Derivation, record_rules
+from exchange.fleet.desk import Fleet
 from exchange.interactions.capabilities import capability_statement
 from exchange.interactions.entry import entries_of
 from exchange.interactions.wanted import as_wanted, without_unwanted_bodies
@@ -74,7 +76,9 @@ class Spine:
         self._limits = Limits(store)
         self._tally = RefusalTally(settings().refusals_per_minute, self._record_number)
         self.systems = Systems(store, self._limits, append_and_commit, self._record)
+        self.enrolments = Enrolments(store, self._limits, append_and_commit, self._record)
         self.people = People(store, append_and_commit, self._record)
+        self.fleet = Fleet(store)
         self._derivation = Derivation()
         self.rollout = Rollout(store, append_and_commit)
         self.notices = Notices(store)
@@ -105,7 +109,19 @@ class Spine:
                 self.refuse(request, requester, problem)
             raise
 
-    def refuse(self, request: Request, requester: Requester, problem: Problem) -> None:
+    def report(self, request: Request, requester: Requester, text: bytes) -> bool:
+        """Take an adapter's report of itself; False where a newer one is there.
+
+        It speaks of nobody, and comes every few minutes: a refusal alone is an event.
+        """
+        try:
+            return self.fleet.report(requester, text)
+        except Problem as problem:
+            if not isinstance(problem, Unavailable):
+                self.refuse(request, requester, problem)
+            raise
+
+    def refuse(self, request: Request, requester: Requester | None, problem: Problem) -> None:
         """Enter a refusal into the audit log: of an act, or of one that a door could not pass on."""
         reason = "" if isinstance(problem, Denied) else problem.reason
         self._record(request, requester, reason, problem)

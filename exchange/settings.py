@@ -158,6 +158,33 @@ class Settings(BaseSettings):
         description="Where `exchange work` posts the number of each emergency case for the privacy officers, by https. "
         "Empty: the list of cases alone tells of them.",
     )
+    enrolments_per_minute: int = Field(
+        12,
+        ge=1,
+        description="Tries of one address a minute to enrol by a one-time code; of all together, ten times as many.",
+    )
+    adapter_silence_minutes: int = Field(
+        15,
+        ge=2,
+        le=1_440,
+        description="How long an adapter that runs may say nothing before it counts as silent.",
+    )
+    adapter_rest_hours: int = Field(
+        72,
+        ge=1,
+        le=1_000,
+        description="How long an adapter that said that it stops may rest before it counts as silent.",
+    )
+    adapter_notice_url: str | None = Field(
+        None,
+        description="Where `exchange work` posts the client of each adapter that falls silent or is back, by https. "
+        "Empty: the log, the metrics and the list of adapters alone tell of it.",
+    )
+    metrics_token_file: Path | None = Field(
+        None,
+        description="The bearer token for GET /metrics, of 32 characters or more, readable by its owner only. Empty: "
+        "there is no such address.",
+    )
     zone_name: str = Field("America/Lima", description="Zone of dates that carry none.")
 
     @model_validator(mode="after")

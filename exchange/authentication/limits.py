@@ -25,6 +25,7 @@ MOST_BUCKETS: Final = 20_000
 HOUR_SECONDS: Final = 3_600
 MINUTE_SECONDS: Final = 60.0
 MOST_VALUES_KNOWN: Final = 50_000
+ENROLMENTS_OF_ALL: Final = 10
 
 HELD: Final = """
 SELECT count(*), count(*) FILTER (WHERE value = ANY(%(values)s::bigint[])) FROM searched_value
@@ -87,6 +88,12 @@ class Limits:
     def token_request(self, address: str) -> None:
         """Count a request for a token, by whoever. Raises: Throttled."""
         self._take("address", address, settings().token_requests_per_minute)
+
+    def enrolment(self, address: str) -> None:
+        """Count a try to enrol, by its address and among all. Raises: Throttled."""
+        limit = settings().enrolments_per_minute
+        self._take("enrolment of", address, limit)
+        self._take("enrolment", "", ENROLMENTS_OF_ALL * limit)
 
     def token(self, requester: Requester) -> None:
         """Count a token that a proven client asks for. Raises: Throttled."""

@@ -34,13 +34,14 @@ MOST_USER_ORGANIZATIONS: Final = 50
 MOST_USER_ROLES: Final = 50
 MOST_REDIRECT_URIS: Final = 10
 MOST_REDIRECT_LETTERS: Final = 400
+NO_KEYS: Final[dict[str, Any]] = {"keys": []}
 _REDIRECT: Final = re.compile(r"[A-Za-z0-9._~:/?\[\]@!$&'()+,;=%-]+", re.ASCII)
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 _COLUMNS: Final = (
     "client_id", "name", "organization_id", "role", "scopes", "purposes", "id_prefix", "jwks", "is_active",
     "redirect_uris", "is_public", "further_roles", "within", "jwks_uri", "user_roles", "user_organizations",
-    "requests_per_minute",
+    "requests_per_minute", "is_adapter",
 )  # fmt: skip
 _KEPT: Final = ("client_id", "id_prefix", "is_active")
 """What a change of a registration leaves as it is."""
@@ -63,6 +64,7 @@ class Client:
     user_roles           functional roles that its users may have there; none: its users have no role
     user_organizations   further organisations that its users may work for, each with those that it is within
     requests_per_minute  a limit of its own instead of the settings'; 0: none
+    is_adapter           whether it reports how it stands, and is missed when it is silent
     """
 
     client_id: str
@@ -82,6 +84,7 @@ class Client:
     user_roles: tuple[str, ...] = ()
     user_organizations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     requests_per_minute: int | None = None
+    is_adapter: bool = False
 
     @property
     def roles(self) -> tuple[Role, ...]:
@@ -100,8 +103,8 @@ class Client:
         return self.user_organizations.get(organization_id)
 
 
-def register(transaction: Transaction, client: Client) -> None:
-    """Register a client or change its registration; its id prefix stays for ever.
+def register(transaction: Transaction, client: Client, *, is_invited: bool = False) -> None:
+    """Register a client or change its registration; its id prefix stays for ever. Invited, it may have no key.
 
     Raises: Invalid - a malformed field, a private key, or a prefix that is another client's.
     """
@@ -118,8 +121,11 @@ def register(transaction: Transaction, client: Client) -> None:
     # 3. What it may ask for, in whose name, and for whom.
     _require_reach(client)
     _require_users(client)
+    if client.is_adapter and (client.is_public or client.role != "system"):
+        raise Invalid("an adapter acts alone, in the role system, with a key of its own", "is_adapter")
     # 4. Public keys, and nothing private; or an address where they lie; or, for an app that can keep none, neither.
-    _require_keys(client)
+    if not (is_invited and client.jwks == NO_KEYS and not client.is_public and not client.jwks_uri):
+        _require_keys(client)
     # 5. Addresses that a person may be sent back to.
     if len(client.redirect_uris) > MOST_REDIRECT_URIS or not all(map(is_redirect_uri, client.redirect_uris)):
         raise Invalid("a redirect address is https and exact: no wildcard, user or fragment", "redirect_uris")
@@ -231,6 +237,7 @@ def _row(client: Client) -> list[Any]:
         list(client.purposes), client.id_prefix, json.dumps(client.jwks), client.is_active,
         list(client.redirect_uris), client.is_public, list(client.further_roles), list(client.within),
         client.jwks_uri, list(client.user_roles), json.dumps(organizations), client.requests_per_minute,
+        client.is_adapter,
     ]  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from exchange.authentication.assertion import RefusedAssertion, look_for_keys, v
 from exchange.authentication.bearer_token import InvalidScope, Issued, issue
 from exchange.authentication.introspection import client_requester, introspect, revoke_token
 from exchange.authentication.limits import Limits
+from exchange.fleet.state import note_contact
 from exchange.problems import Throttled
 from exchange.request import Request
 from exchange.store.session import Store, Transaction
@@ -51,6 +52,7 @@ class Systems:
                 self._append(transaction, request, None, (), "token refused: scope", refused)
                 raise
             self._limits.token(issued.requester)
+            note_contact(transaction, issued.requester.client_id)
             self._append(transaction, request, issued.requester, (), "token issued")
             return issued
 

@@ -21,6 +21,7 @@ from exchange.worker.notices import notify_until
 from exchange.worker.rewrap import rewrap_until
 from exchange.worker.seal_audit_log import seal_until
 from exchange.worker.signals import signal_until
+from exchange.worker.silent_adapters import watch_adapters_until
 from exchange.worker.steps import derive_until, index_until, rekey_until, relabel_until, sweep_until
 from exchange.worker.witnesses import witness_until
 
@@ -73,6 +74,7 @@ def work() -> None:
         rekey_until,
         signal_until,
         sweep_until,
+        watch_adapters_until,
         witness_until,
     ):
         threading.Thread(target=later, args=(stopped, hub.spine), daemon=True).start()

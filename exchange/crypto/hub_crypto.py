@@ -42,6 +42,7 @@ _SECRET: Final = b"secret"
 _ERASURE: Final = b"erasure"
 _BACKUP: Final = b"backup"
 _EVENT: Final = b"audit event"
+_ENROLMENT: Final = b"enrolment code"
 
 
 class HubCrypto:
@@ -205,6 +206,10 @@ class HubCrypto:
     def is_erasure_authentic(self, text: bytes, mac: bytes) -> bool:
         """Whether the hub erased a record, and not whoever holds the database."""
         return hmac.compare_digest(self.authenticate_erasure(text), mac)
+
+    def hash_enrolment_code(self, code: str) -> bytes:
+        """What is kept of a one-time code: nobody who holds the database can try codes. Units: 32 bytes."""
+        return blake2b(code.encode(), key=self._keyring.derived("place", _ENROLMENT), digest_size=32).digest()
 
     def _signer(self, version: int) -> Ed25519PrivateKey:
         return Ed25519PrivateKey.from_private_bytes(self._keyring.key("audit", version))

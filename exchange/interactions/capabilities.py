@@ -41,6 +41,7 @@ DEFINED: Final[dict[str, dict[str, str]]] = {
     "access-signals": {"AuditEvent": "urn:chasqui:operation:access-signals"},
     "access-statistics": {"AuditEvent": "urn:chasqui:operation:access-statistics"},
     "accesses": {"AuditEvent": "urn:chasqui:operation:accesses"},
+    "adapter-states": {"Device": "urn:chasqui:operation:adapter-states"},
     "close-emergency": {"": "urn:chasqui:operation:close-emergency"},
     "file": {"Consent": "urn:chasqui:operation:file"},
     "revoke": {"Consent": "urn:chasqui:operation:revoke"},

@@ -29,6 +29,8 @@ from exchange.rest.media_type import (
 from exchange.settings import settings
 
 FHIR_PATH: Final = "/fhir"
+SMALL_BYTES: Final = 16_384
+SMALL_SECONDS: Final = 20
 _GZIP: Final = frozenset({"gzip", "x-gzip"})
 _GZIP_WINDOW: Final = 31
 
@@ -48,13 +50,24 @@ async def bounded_body(request: Request) -> bytes:
         return b""
     if "authorization" not in request.headers and request.url.path.startswith(FHIR_PATH):
         return b""  # it will be refused: nothing of it needs to be read
-    most = settings().max_body_bytes
+    return await _within(request, settings().max_body_bytes, settings().body_timeout_seconds)
+
+
+async def small_body(request: Request) -> bytes | Problem:
+    """The body of what is never long; the problem where it is, for the endpoint to refuse as an act of its own."""
+    try:
+        return await _within(request, SMALL_BYTES, SMALL_SECONDS)
+    except (TooCostly, TooSlow) as problem:
+        return problem
+
+
+async def _within(request: Request, most: int, seconds: int) -> bytes:
     told = request.headers.get("content-length", "0")
     if told.isdigit() and int(told) > most:
         raise TooCostly("the body is larger than this hub takes")
     parts, size = [], 0
     try:
-        async with asyncio.timeout(settings().body_timeout_seconds):
+        async with asyncio.timeout(seconds):
             async for part in request.stream():
                 size += len(part)
                 if size > most:
@@ -66,6 +79,7 @@ async def bounded_body(request: Request) -> bytes:
 
 
 Body = Annotated[bytes, Depends(bounded_body)]
+SmallBody = Annotated[bytes | Problem, Depends(small_body)]
 
 
 def is_encoded(request: Request) -> bool:

@@ -12,6 +12,7 @@ from asyncio import get_running_loop
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from functools import lru_cache
+from time import perf_counter
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -129,6 +130,7 @@ def _endpoint(interaction: Interaction) -> Callable[[Request], Awaitable[Respons
 def answer(request: Request, body: bytes, interaction: Interaction) -> Response:
     """Turn an HTTP request into an act, and its answer or problem into a response."""
     spine: Spine = request.app.state.spine
+    began = perf_counter()
     headers = request.headers
     # A compressed body is looked into once the caller is known.
     asked = _asked(request, b"" if is_encoded(request) else body, interaction)
@@ -152,6 +154,7 @@ def answer(request: Request, body: bytes, interaction: Interaction) -> Response:
     except Problem as problem:
         response = problem_response(problem, wanted)
     response.headers["X-Request-Id"] = asked.request_id
+    spine.fleet.tally.count(asked.interaction, response.status_code, perf_counter() - began)
     return finished(response, headers)
 
 

@@ -16,7 +16,9 @@ from exchange.perform import ASSERTION_ALGORITHMS, ASSERTION_TYPE, Spine
 from exchange.problems import Problem, Unauthenticated
 from exchange.request import Request as Asked
 from exchange.rest import negotiation
+from exchange.rest.adapter_state import adapter_state_url
 from exchange.rest.body import Body
+from exchange.rest.enrolment import enrolment_url
 from exchange.rest.outcome import problem_response
 from exchange.rest.sign_in import code_response, people_metadata
 from exchange.settings import settings
@@ -35,6 +37,8 @@ def smart_configuration() -> Response:
         people_metadata()
         | endpoints()
         | {
+            "chasqui_enrolment_endpoint": enrolment_url(),
+            "chasqui_adapter_state_endpoint": adapter_state_url(),
             "capabilities": [
                 "client-confidential-asymmetric",
                 "client-public",

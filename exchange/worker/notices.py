@@ -12,7 +12,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -62,7 +62,7 @@ def tell_officers(notices: Notices, url: str) -> None:
     due = notices.claim()
     if not due:
         return
-    failures = asyncio.run(_sent(url, due))
+    failures = asyncio.run(sent(url, [_told(each) for each in due]))
     now = time.time_ns() // 1000
     for notice, failure in zip(due, failures, strict=True):
         if failure:
@@ -77,15 +77,18 @@ def tell_officers(notices: Notices, url: str) -> None:
     )
 
 
-async def _sent(url: str, due: Sequence[Notice]) -> list[str]:
-    """Send all at once; for each "" or what went wrong, without a word of what the address said."""
+async def sent(url: str, notices: Sequence[Mapping[str, str]]) -> list[str]:
+    """Send notices of any kind all at once; for each "" or what went wrong, without a word of what the address said."""
     async with httpx.AsyncClient(timeout=MOST_SECONDS, follow_redirects=False, trust_env=False) as client:
-        return list(await asyncio.gather(*(_posted(client, url, each) for each in due)))
+        return list(await asyncio.gather(*(_posted(client, url, each) for each in notices)))
 
 
-async def _posted(client: httpx.AsyncClient, url: str, notice: Notice) -> str:
+def _told(notice: Notice) -> dict[str, str]:
     opened_at = datetime.fromtimestamp(notice.opened_at // 1_000_000, UTC).isoformat().replace("+00:00", "Z")
-    told = {"number": notice.number, "opened_at": opened_at, "facility": notice.facility}
+    return {"number": notice.number, "opened_at": opened_at, "facility": notice.facility}
+
+
+async def _posted(client: httpx.AsyncClient, url: str, told: Mapping[str, str]) -> str:
     try:
         # The answer's head is enough: its body is never read.
         async with asyncio.timeout(MOST_SECONDS), client.stream("POST", url, json=told) as answer:

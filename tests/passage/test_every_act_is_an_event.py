@@ -117,6 +117,7 @@ OPERATED: dict[str, Callable[[World], Any]] = {
     ),
     "disclosure": lambda w: w.administrator.get(f"AuditEvent/{w.event}/$disclosure?case=EXP-1"),
     "accesses": lambda w: w.administrator.get("AuditEvent/$accesses?_count=1"),
+    "adapter-states": lambda w: w.administrator.get("Device/$adapter-states"),
     "determine-sensitivity": lambda w: w.post.operate(
         "Encounter/posta-e1/$determine-sensitivity", a_determination("V", now())
     ),
@@ -200,6 +201,11 @@ OPEN = {
     "/.well-known/openid-configuration", "/auth/jwks", "/openapi.json", "/docs", "/health/live", "/health/ready",
 }  # fmt: skip
 """What says the same to everybody, of the program alone."""
+UNAUDITED = {
+    "/adapters/state": "an adapter's report that is taken speaks of nobody, and comes every few minutes from each facility",
+    "/metrics": "counts, for operators who ask every few seconds; where no token is set, there is nothing at this address",
+}
+"""What leaves no event where it is granted, and why; a refusal is one everywhere. See docs/audit.md."""
 PROVIDER = "/provider"
 """The demonstration's own provider stands in for somebody else's: what it leads to is an event at /auth/callback."""
 FILLED = {
@@ -245,7 +251,15 @@ def test_a_route(live, method, path):
     for headers in (known, {}):
         before = count(live.world)
         live.http(method, place, headers=headers, **form)
-        assert count(live.world) - before == (0 if path in OPEN else 1), (place, bool(headers))
+        is_open = path in OPEN or path == "/metrics"
+        assert count(live.world) - before == (0 if is_open else 1), (place, bool(headers))
+
+
+def test_what_is_granted_without_an_event_is_told(live):
+    said = (TREE / "docs" / "audit.md").read_text("utf-8")
+    for path in UNAUDITED:
+        assert path in {place for _, place in ROUTES}
+        assert f"`{path}`" in said
 
 
 def test_a_path_that_is_no_route(live):
@@ -258,7 +272,7 @@ def test_a_path_that_is_no_route(live):
 
 
 NO_ACTS = {
-    "serve", "work", "doctor", "demo", "demo-token", "demo-code", "demo-sign-in", "audit verify", "audit seal",
+    "serve", "work", "doctor", "adapters", "demo", "demo-token", "demo-code", "demo-sign-in", "audit verify", "audit seal",
     "accounts list", "people list", "package list", "clients list", "backup list", "keys status", "keys rewrap", "policy check", "policy show", "terminology list",
     "witness init", "witness serve", "witness show", "audit head", "audit keys",
 }  # fmt: skip
