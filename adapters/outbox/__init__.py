@@ -96,6 +96,8 @@ class Outbox(Erasing, Desk):
         if revision:
             message_id = f"{message_id}-{revision}"
         self._supersede(key_hash)
+        if record.thing_key:  # what could not be read of it yet, so that nobody knew whose it is
+            self._supersede(self._seals.hash("key", f"{record.system}|{record.thing_key}"))
         group = self._group(record)
         self._insert(outcome, message_id, key_hash, group)
         return "refused" if isinstance(outcome, Refused) else "new"

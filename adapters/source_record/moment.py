@@ -7,7 +7,7 @@ Leaves:  which field holds which moment to the mappers.
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -42,6 +42,14 @@ def _moment(instant: str | None) -> datetime | None:
     return datetime.fromisoformat(instant) if instant else None
 
 
+def _written(moment: datetime) -> str:
+    """A moment as FHIR writes it: offsets before 1908 have seconds (local mean time), which FHIR has not."""
+    offset = moment.utcoffset() or timedelta()
+    if offset.seconds % 60:
+        moment = moment.replace(tzinfo=timezone(timedelta(minutes=round(offset.total_seconds() / 60))))
+    return moment.isoformat()
+
+
 def is_missing_date(text: str) -> bool:
     """Whether a date is what systems write when they have none: the year 1900."""
     return text.startswith(str(_MISSING_YEAR))
@@ -64,7 +72,7 @@ def written_date(text: str, zone: ZoneInfo) -> str | None:
         raise ValueError(message)
     hour, minute, second = (int(part or 0) for part in found.group(4, 5, 6))
     if hour or minute or second:
-        return datetime(year, month, day, hour, minute, second, tzinfo=zone).isoformat()
+        return _written(datetime(year, month, day, hour, minute, second, tzinfo=zone))
     return date(year, month, day).isoformat()
 
 
@@ -87,7 +95,7 @@ def compact_moment(text: str, zone: ZoneInfo) -> str | None:
         if hour is not None and offset:
             checked = datetime.strptime(f"{checked:%Y%m%d%H%M%S}{offset}", "%Y%m%d%H%M%S%z")
         if hour is not None and minute is not None:
-            return checked.isoformat()
+            return _written(checked)
     except ValueError:
         return None
     if day is not None:
@@ -103,7 +111,7 @@ def as_instant(moment: str | None, zone: ZoneInfo) -> str | None:
         return moment
     parts = [int(part) for part in moment.split("-")]
     year, month, day = (*parts, 1, 1)[:3]
-    return datetime(year, month, day, tzinfo=zone).isoformat()
+    return _written(datetime(year, month, day, tzinfo=zone))
 
 
 def as_date(moment: str | None) -> str | None:

@@ -43,7 +43,7 @@ _NO_NAME: Final = frozenset(
     }
 )  # fmt: skip
 _NO_DOCUMENT: Final = re.compile(r"^(0*|9{8,}|S/?[DN]|SIN ?DOC.*|NO ?TIENE|-+|\.+|1{8}|X+)$", re.IGNORECASE)
-_DNI: Final = re.compile(r"^\d{8}$")
+_DNI: Final = re.compile(r"^\d{8}$", re.ASCII)
 _PARTICLES: Final = frozenset(
     {"DE", "DEL", "LA", "LAS", "LOS", "EL", "Y", "VDA", "VIUDA", "SAN", "SANTA", "DA", "DI", "VON", "VAN"}
 )

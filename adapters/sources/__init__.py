@@ -17,6 +17,7 @@ __all__ = ["Source", "source_of"]
 # Imported when used: a small PC pays for its own kind of source alone.
 _CLASSES: Final = {
     "his-trama": "his_folder:HisFolder",
+    "eqhali-folder": "eqhali_folder:EqhaliFolder",
     "hl7v2-folder": "message_folder:MessageFolder",
     "hl7v2-mllp": "message_port:MessagePort",
     "ccda-folder": "document_folder:DocumentFolder",

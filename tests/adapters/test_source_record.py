@@ -1,8 +1,11 @@
 """What a record is called: the same at one site for ever, and nobody's guess without the site's key."""
 
 import hashlib
+from zoneinfo import ZoneInfo
 
 from adapters.source_record import Origin
+from adapters.source_record.moment import as_instant, written_date
+from adapters.source_record.person import is_dni
 from tests.adapters.conftest import ID_KEY, ORIGIN, RENIPRESS, a_mapped, a_record
 
 OTHER = Origin(RENIPRESS, "00005196", "his", bytes(32))
@@ -32,3 +35,13 @@ def test_messages_and_provenance_are_named_under_the_key_too():
 
 def test_the_key_is_in_no_repr():
     assert "id_key" not in repr(ORIGIN)
+
+
+def test_a_moment_before_1908_has_an_offset_that_fhir_can_write():
+    assert written_date("01/05/1901 10:00", ZoneInfo("America/Lima")) == "1901-05-01T10:00:00-05:09"
+    assert as_instant("1901-05", ZoneInfo("America/Lima")) == "1901-05-01T00:00:00-05:09"
+
+
+def test_digits_of_other_scripts_are_no_dni():
+    assert is_dni("01234567")
+    assert not is_dni("0123456\u0667")
