@@ -120,6 +120,10 @@ class Field:
         unescape = self.delimiters.unescape
         return [unescape(text).strip() for text in components[number - 1].split(self.delimiters.subcomponent)]
 
+    def parts(self) -> list[str]:
+        """The texts of all components."""
+        return [self.component(number) for number in range(1, self.raw.count(self.delimiters.component) + 2)]
+
     @property
     def text(self) -> str:
         """The whole repetition as text: for fields that have no components."""

@@ -1,6 +1,6 @@
-"""A hospital's HL7 v2 messages as FHIR: admissions, diagnoses, allergies, results, vaccines, documents.
+"""A hospital's HL7 v2 messages as FHIR: stays, diagnoses, allergies, orders, results, vaccines, documents, appointments.
 
-Spec:    HL7 v2.5.1 chapters 3, 4, 7; https://build.fhir.org/ig/HL7/v2-to-fhir/ for the pairing of fields.
+Spec:    HL7 v2.5.1 chapters 3, 4, 7, 9, 10; https://build.fhir.org/ig/HL7/v2-to-fhir/ for the pairing of fields.
 Leaves:  frames and fields to `hl7v2`; each segment's meaning to the modules beside this one.
 """
 
@@ -10,9 +10,13 @@ import hashlib
 from typing import Final
 
 from adapters.hl7v2.message import Message, Segment, UnreadableMessage, parse
+from adapters.secondary.appointments import TRIGGERS as APPOINTMENTS
+from adapters.secondary.appointments import appointment
+from adapters.secondary.documents import TRIGGERS as DOCUMENTS
 from adapters.secondary.documents import documents
 from adapters.secondary.gather import Gathered, Hospital
 from adapters.secondary.identity import Person, merge, person
+from adapters.secondary.orders import orders
 from adapters.secondary.results import results
 from adapters.secondary.vaccines import vaccines
 from adapters.secondary.visits import allergies, diagnoses, visit
@@ -24,15 +28,25 @@ _VISITS: Final = frozenset({"A01", "A02", "A03", "A04", "A08", "A11", "A12", "A1
 _PERSONS: Final = frozenset({"A28", "A31"})
 _MERGES: Final = frozenset({"A18", "A34", "A40"})
 _SEVERAL: Final = frozenset(f"ADT^{trigger}" for trigger in _MERGES)
-_DOCUMENTS: Final = frozenset({"T02", "T08"})
+_OTHERS: Final = {
+    "ORU": frozenset({"R01"}),
+    "VXU": frozenset({"V04"}),
+    "MDM": DOCUMENTS,
+    "SIU": APPOINTMENTS,
+    "ORM": frozenset({"O01"}),
+    "OML": frozenset({"O21"}),
+}
 _NAMES: Final = {
     "DFT": "movimientos de facturación",
-    "ORM": "órdenes",
-    "OML": "órdenes de laboratorio",
+    "BAR": "cuentas de facturación",
     "OMP": "órdenes de farmacia",
     "RDE": "órdenes de farmacia",
+    "RDS": "entregas de farmacia",
+    "RAS": "administraciones de farmacia",
     "PPR": "listas de problemas",
-    "SIU": "citas",
+    "MDM": "avisos de documentos sin su contenido",
+    "MFN": "maestros",
+    "SIU": "cambios de cita de este tipo",
 }
 
 
@@ -136,16 +150,30 @@ def _mapped(hospital: Hospital, message: Message, record: SourceRecord) -> Outco
             allergies(gathered, message)
         else:
             gathered.add(who.resource, only_if_absent=True)
-            {"ORU": results, "VXU": vaccines, "MDM": documents}[kind](gathered, message)
+            _read(gathered, message, kind, trigger)
     except Refusal as refusal:
         return Refused(record, refusal)
     return finish(hospital.origin, record, gathered.entries(), gathered.unmapped)
 
 
+def _read(gathered: Gathered, message: Message, kind: str, trigger: str) -> None:
+    """What a message that is not about the patient alone says. Raises: Refusal."""
+    if kind == "ORU":
+        results(gathered, message)
+    elif kind == "VXU":
+        vaccines(gathered, message)
+    elif kind == "MDM":
+        documents(gathered, message, trigger)
+    elif kind == "SIU":
+        appointment(gathered, message, trigger)
+    else:
+        orders(gathered, message)
+
+
 def _is_known(kind: str, trigger: str) -> bool:
     if kind == "ADT":
         return trigger in _VISITS | _PERSONS | _MERGES
-    return (kind, trigger) in {("ORU", "R01"), ("VXU", "V04")} or (kind == "MDM" and trigger in _DOCUMENTS)
+    return trigger in _OTHERS.get(kind, ())
 
 
 def _about(record: SourceRecord, who: Person, merge_key: str | None) -> SourceRecord:

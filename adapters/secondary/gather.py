@@ -16,7 +16,7 @@ from adapters.hl7v2.message import Field
 from adapters.secondary.identity import Hospital, Person
 from adapters.source_record import Entry, Resource
 from adapters.source_record.bundle import flag_unmapped
-from exchange.fhir.peru import CVX_SYSTEM, LOINC_SYSTEM
+from exchange.fhir.peru import CVX_SYSTEM, LOINC_SYSTEM, UCUM_SYSTEM
 
 __all__ = ["Gathered", "Hospital"]
 
@@ -29,7 +29,13 @@ _SYSTEMS: Final = {
     "NDC": "http://hl7.org/fhir/sid/ndc",
     "I10C": "http://hl7.org/fhir/sid/icd-10-cm",
     "RXNORM": "http://www.nlm.nih.gov/research/umls/rxnorm",
+    "UCUM": UCUM_SYSTEM,
+    "MVX": "http://hl7.org/fhir/sid/mvx",
+    "HL70227": "http://hl7.org/fhir/sid/mvx",
+    "HL70292": CVX_SYSTEM,
+    "NCIT": "http://ncicb.nci.nih.gov/xml/owl/EVS/Thesaurus.owl",
 }
+_HL7_TABLE: Final = re.compile(r"^HL7(\d{4})$")
 _CIE10_NAMES: Final = frozenset({"I10", "ICD10", "ICD-10", "CIE10", "CIE-10", "CIEX", "CIE-X"})
 
 
@@ -95,13 +101,20 @@ class Gathered:
         return concept(original, *found, text=text or code)
 
     def _local_system(self, system: str) -> str:
-        known = _SYSTEMS.get(system.upper())
-        if known:
+        if known := _known_system(system):
             return known
         slug = re.sub(r"[^a-z0-9]+", "-", system.lower()).strip("-")[:40]
         return self.hospital.origin.identifier_system(f"codigo-{slug}" if slug else "codigo")
 
 
+def _known_system(name: str) -> str | None:
+    """The system that a v2 name of one stands for: a public one, or one of HL7's own tables."""
+    if known := _SYSTEMS.get(name.upper()):
+        return known
+    found = _HL7_TABLE.match(name.upper())
+    return f"http://terminology.hl7.org/CodeSystem/v2-{found.group(1)}" if found else None
+
+
 def _standard(code: str, system: str, text: str) -> Coding | None:
-    known = _SYSTEMS.get(system.upper())
+    known = _known_system(system)
     return Coding(known, code, text) if known and code and not re.search(r"\s", code) else None

@@ -1,6 +1,6 @@
-"""Results: OBR as DiagnosticReport, each OBX as Observation, notes where they stand.
+"""Results: OBR as DiagnosticReport, each OBX as Observation, SPM as Specimen, notes where they stand.
 
-Spec:    HL7 v2.5.1, 7.4.1 (OBR), 7.4.2 (OBX); https://hl7.org/fhir/R4/observation.html.
+Spec:    HL7 v2.5.1, 7.4.1 (OBR), 7.4.2 (OBX), tables 0078, 0085, 0123; https://hl7.org/fhir/R4/observation.html.
 Leaves:  values by their data type to `values`.
 """
 
@@ -11,14 +11,18 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from adapters.hl7v2.message import Message, Segment
+from adapters.secondary.attachments import decoded, kept, pointed
 from adapters.secondary.gather import Gathered
+from adapters.secondary.orders import based_on, numbers
+from adapters.secondary.specimens import specimen
 from adapters.secondary.values import reference_range, set_value
-from adapters.secondary.visits import visit_key
+from adapters.secondary.visits import stay_of
 from adapters.source_record import Refusal, Resource
 from adapters.source_record.moment import as_instant, compact_moment
 
 _OBSERVATION_STATUS: Final = {
     "F": "final", "U": "final", "B": "final", "V": "final", "C": "corrected", "I": "registered",
+    "A": "amended", "O": "registered", "N": "cancelled",
     "P": "preliminary", "S": "preliminary", "R": "preliminary",
     "X": "cancelled", "D": "entered-in-error", "W": "entered-in-error",
 }  # fmt: skip
@@ -27,8 +31,11 @@ _REPORT_STATUS: Final = {
     "I": "registered", "S": "registered", "O": "registered", "X": "cancelled",
 }  # fmt: skip
 _INTERPRETATIONS: Final = frozenset(
-    {"L", "H", "LL", "HH", "<", ">", "N", "A", "AA", "U", "D", "B", "W", "S", "R", "I"}
-)
+    {
+        "L", "H", "LL", "HH", "LU", "HU", "<", ">", "N", "A", "AA", "U", "D", "B", "W", "S", "R", "I", "MS",
+        "VS", "NS", "SDD", "POS", "NEG", "IND", "DET", "ND", "NR", "RR", "WR", "E", "EX", "HX", "LX", "CAR",
+    }
+)  # fmt: skip
 _INTERPRETATION_SYSTEM: Final = "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation"
 
 
@@ -37,8 +44,19 @@ class _Group:
     """An OBR with its observations: each a list of OBX that continue one another, and their notes."""
 
     order: Segment | None
+    control: Segment | None = None
     observations: list[tuple[list[Segment], list[str]]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    specimens: list[Segment] = field(default_factory=list)
+    documents: list[Segment] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Told:
+    """What earlier groups of the message have told: their stay, and each Observation by order, code and part."""
+
+    stay: Resource | None
+    observations: dict[tuple[str, str], Resource] = field(default_factory=dict)
 
 
 def results(gathered: Gathered, message: Message) -> None:
@@ -49,19 +67,28 @@ def results(gathered: Gathered, message: Message) -> None:
     groups = _groups(message)
     if not groups:
         raise Refusal("mapping", "A-241", "El mensaje ORU no trae resultados (OBR ni OBX).", location="OBR^1")
-    stay = _stay(gathered, message)
+    told = _Told(stay_of(gathered, message))
     for number, group in enumerate(groups, 1):
-        _report(gathered, message, group, number, stay)
+        _report(gathered, message, group, number, told)
 
 
 def _groups(message: Message) -> list[_Group]:
     groups: list[_Group] = []
+    control: Segment | None = None
     for segment in message.segments:
-        if segment.name == "OBR":
-            groups.append(_Group(segment))
+        if segment.name == "ORC":
+            control = segment
+        elif segment.name == "OBR":
+            groups.append(_Group(segment, control))
+            control = None
+        elif segment.name == "SPM" and groups:
+            groups[-1].specimens.append(segment)
         elif segment.name == "OBX":
             if not groups:
                 groups.append(_Group(None))
+            if groups[-1].order is not None and segment.text(2).upper() in {"ED", "RP"}:
+                groups[-1].documents.append(segment)
+                continue
             observations = groups[-1].observations
             if observations and _continues(observations[-1][0][-1], segment):
                 observations[-1][0].append(segment)
@@ -80,11 +107,54 @@ def _continues(before: Segment, segment: Segment) -> bool:
     return all(item.text(2).upper() in {"TX", "FT"} for item in both) and before.raw(3) == segment.raw(3)
 
 
-def _report(gathered: Gathered, message: Message, group: _Group, number: int, stay: Resource | None) -> None:
+def _report(gathered: Gathered, message: Message, group: _Group, number: int, told: _Told) -> None:
     """One DiagnosticReport and its Observations."""
     order = group.order
     name = _order_name(gathered, message, order, number)
     taken = compact_moment(order.text(7), gathered.zone) if order else None
+    specimens = [specimen(gathered, segment, name) for segment in group.specimens]
+    references = _observations(gathered, group, name, taken, specimens, told)
+    if order is None:
+        return
+    report = gathered.resource("DiagnosticReport", name)
+    placer, filler = numbers(group.control, order)
+    if filler:
+        system = gathered.hospital.origin.identifier_system("orden")
+        report["identifier"] = [{"system": system, "value": filler}]
+    if asked := based_on(gathered, placer, filler):
+        report["basedOn"] = asked
+    _set_parent(order, references, told)
+    report["status"] = _REPORT_STATUS.get(order.text(25).upper(), "unknown")
+    report["code"] = gathered.coded(report, order.field(4), "lab") or {"text": "Sin código"}
+    report["subject"] = gathered.subject()
+    if told.stay:
+        report["encounter"] = told.stay
+    if taken:
+        report["effectiveDateTime"] = taken
+    issued = as_instant(compact_moment(order.text(22), gathered.zone), gathered.zone)
+    if issued and "T" in issued:
+        report["issued"] = issued
+    report["performer"] = [gathered.hospital.origin.organization()]
+    if specimens:
+        report["specimen"] = specimens
+    if references:
+        report["result"] = references
+    if words := "\n".join(group.notes).strip():
+        report["conclusion"] = words
+    if forms := _forms(gathered, group, name):
+        report["presentedForm"] = forms
+    gathered.add(report)
+
+
+def _observations(
+    gathered: Gathered,
+    group: _Group,
+    name: str,
+    taken: str | None,
+    specimens: list[Resource],
+    told: _Told,
+) -> list[Resource]:
+    """The Observations of a group; the references to them."""
     seen: Counter[str] = Counter()
     references = []
     for segments, notes in group.observations:
@@ -92,32 +162,40 @@ def _report(gathered: Gathered, message: Message, group: _Group, number: int, st
         seen[local] += 1
         observation = gathered.resource("Observation", f"{name}|{local}|{seen[local]}")
         _observe(gathered, observation, segments, notes, taken)
-        if stay:
-            observation["encounter"] = stay
+        if told.stay:
+            observation["encounter"] = told.stay
+        if len(specimens) == 1:
+            observation["specimen"] = specimens[0]
         gathered.add(observation)
+        told.observations.setdefault((segments[0].text(3), segments[0].text(4)), observation)
         references.append({"reference": f"Observation/{observation['id']}"})
-    if order is None:
-        return
-    report = gathered.resource("DiagnosticReport", name)
-    if filler := order.text(3):
-        system = gathered.hospital.origin.identifier_system("orden")
-        report["identifier"] = [{"system": system, "value": filler}]
-    report["status"] = _REPORT_STATUS.get(order.text(25).upper(), "unknown")
-    report["code"] = gathered.coded(report, order.field(4), "lab") or {"text": "Sin código"}
-    report["subject"] = gathered.subject()
-    if stay:
-        report["encounter"] = stay
-    if taken:
-        report["effectiveDateTime"] = taken
-    issued = as_instant(compact_moment(order.text(22), gathered.zone), gathered.zone)
-    if issued and "T" in issued:
-        report["issued"] = issued
-    report["performer"] = [gathered.hospital.origin.organization()]
-    if references:
-        report["result"] = references
-    if words := "\n".join(group.notes).strip():
-        report["conclusion"] = words
-    gathered.add(report)
+    return references
+
+
+def _set_parent(order: Segment, references: list[Resource], told: _Told) -> None:
+    """OBR-26: these results belong to one that was told before, as resistances to the germ that they are of."""
+    parent = order.field(26)
+    code = parent.subcomponents(1)[0] if parent.raw else ""
+    found = told.observations.get((code, parent.component(2))) if code else None
+    if found is not None and references:
+        found.setdefault("hasMember", []).extend(references)
+
+
+def _forms(gathered: Gathered, group: _Group, name: str) -> list[Resource]:
+    """The report as a document: each ED as Binary, each RP as the address that it names."""
+    forms: list[Resource] = []
+    for number, segment in enumerate(group.documents, 1):
+        if segment.text(2).upper() == "ED":
+            form = kept(gathered, f"{name}|documento|{number}", *decoded(segment))
+        else:
+            pointer = pointed(segment)
+            if pointer is None:
+                continue
+            form = pointer
+        if title := segment.text(3, 2):
+            form["title"] = title
+        forms.append(form)
+    return forms
 
 
 def _order_name(gathered: Gathered, message: Message, order: Segment | None, number: int) -> str:
@@ -155,13 +233,3 @@ def _observe(
         observation["note"] = [{"text": words}]
     if limits := reference_range(gathered, first):
         observation["referenceRange"] = [limits]
-
-
-def _stay(gathered: Gathered, message: Message) -> Resource | None:
-    """The stay by its number only: a laboratory does not rewrite what admission knows."""
-    key = visit_key(gathered, message)
-    pv1 = message.first("PV1")
-    if key is None or pv1 is None or not pv1.text(19):
-        return None
-    system = gathered.hospital.origin.identifier_system("atencion")
-    return {"type": "Encounter", "identifier": {"system": system, "value": pv1.text(19)}}

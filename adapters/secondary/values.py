@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Final
 
 from adapters.code_map import ucum
-from adapters.hl7v2.message import Segment
+from adapters.hl7v2.message import Field, Segment
 from adapters.secondary.gather import Gathered
 from adapters.source_record import Resource
 from adapters.source_record.moment import compact_moment
@@ -21,6 +21,7 @@ _NUMBER: Final = re.compile(r"^([<>]=?)?\s*([+-]?\d{1,20}(?:[.,]\d{1,20})?|[.,]\
 _BETWEEN: Final = re.compile(r"^[\[(]?\s*(\d+(?:\.\d+)?)\s*-\s*(\d+(?:\.\d+)?)\s*[\])]?$")
 _BOUND: Final = re.compile(r"^[\[(]?\s*([<>])=?\s*(\d+(?:\.\d+)?)\s*[\])]?$")
 _TIME: Final = re.compile(r"^([01]\d|2[0-3])([0-5]\d)([0-5]\d)?(?:\.\d+)?$")
+_NAMED: Final = frozenset({"CX", "CK", "XPN", "PN", "XCN", "CN", "XON", "XAD", "AD", "XTN"})
 _ABSENT: Final = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
 
 
@@ -35,11 +36,14 @@ def set_value(gathered: Gathered, observation: Resource, segment: Segment) -> No
     kind = segment.text(2).upper()
     source, text = segment.field(5), "\n".join(item.text for item in segment.repetitions(5))
     if not text:
-        observation["dataAbsentReason"] = {"coding": [{"system": _ABSENT, "code": "unknown"}]}
+        reason = "not-asked" if segment.text(11).upper() == "N" else "unknown"
+        observation["dataAbsentReason"] = {"coding": [{"system": _ABSENT, "code": reason}]}
         return
-    if kind in {"ED", "RP"}:
+    if kind in {"ED", "RP"}:  # a document of no report: an Observation has no place for it
         observation["dataAbsentReason"] = {"coding": [{"system": _ABSENT, "code": "unsupported"}]}
         return
+    if kind in _NAMED:
+        text = "\n".join(_named(item, kind) for item in segment.repetitions(5))
     if kind in {"NM", ""} and (value := quantity(gathered, text, segment)):
         observation["valueQuantity"] = value
     elif kind == "SN" and _set_structured(gathered, observation, segment):
@@ -52,6 +56,19 @@ def set_value(gathered: Gathered, observation: Resource, segment: Segment) -> No
         observation["valueTime"] = f"{found.group(1)}:{found.group(2)}:{found.group(3) or '00'}"
     else:
         observation["valueString"] = text
+
+
+def _named(source: Field, kind: str) -> str:
+    """An identifier with who gave it, or a name in the order in which it is said."""
+    parts = source.parts()
+    if kind == "CX":
+        authority = source.component(4)
+        return f"{parts[0]} ({authority})" if authority else parts[0]
+    if kind in {"XPN", "PN"}:
+        parts = [*parts[1:3], *source.subcomponents(1), *parts[3:4]]
+    elif kind in {"XCN", "CN"}:
+        parts = [*parts[2:4], *source.subcomponents(2)]
+    return " ".join(part for part in parts if part)
 
 
 def _set_structured(gathered: Gathered, observation: Resource, segment: Segment) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from adapters.hl7v2.message import Message, Segment
+from adapters.hl7v2.message import Field, Message, Segment
 from adapters.secondary.gather import Gathered
 from adapters.source_record import Resource
 from adapters.source_record.bundle import flag_unmapped
@@ -87,13 +87,23 @@ def _class(encounter: Resource, code: str) -> Resource:
 
 
 def _doctor(pv1: Segment) -> Resource | None:
-    """The attending or admitting doctor by name and number; the directory of professionals is the hub's."""
-    for number in (7, 17):
-        source = pv1.field(number)
-        name = " ".join(part for part in (source.component(3), source.component(2)) if part)
-        if name:
-            return {"display": name}
-    return None
+    """The attending or admitting doctor."""
+    return person_named(pv1.field(7)) or person_named(pv1.field(17))
+
+
+def person_named(source: Field) -> Resource | None:
+    """A professional (XCN) by name; the directory of professionals is the hub's."""
+    name = " ".join(part for part in (source.component(3), source.component(2)) if part)
+    return {"display": name} if name else None
+
+
+def stay_of(gathered: Gathered, message: Message) -> Resource | None:
+    """The stay by its number only: a laboratory does not rewrite what admission knows."""
+    pv1 = message.first("PV1")
+    if pv1 is None or not pv1.text(19):
+        return None
+    system = gathered.hospital.origin.identifier_system("atencion")
+    return {"type": "Encounter", "identifier": {"system": system, "value": pv1.text(19)}}
 
 
 def diagnoses(gathered: Gathered, message: Message, encounter: Resource | None) -> None:

@@ -74,9 +74,9 @@ def _check_tls(checker: Checker) -> TlsSettings | None:
         key: checker.file("mllp_tls", key, is_needed=key != "client_authorities")
         for key in ("certificate", "key", "client_authorities")
     }
-    for key, path in paths.items():
+    for name, path in paths.items():
         if path is not None and not path.is_file():
-            checker.fault("A-111", f"mllp_tls.{key}", f"no existe el archivo de {key} en [mllp_tls]")
+            checker.fault("A-111", f"mllp_tls.{name}", f"no existe el archivo de {name} en [mllp_tls]")
     names = checker.value("mllp_tls", "required_names") or []
     if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
         checker.fault("A-111", "mllp_tls.required_names", 'required_names debe ser ["nombre", …]')

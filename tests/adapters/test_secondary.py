@@ -16,6 +16,7 @@ from adapters.secondary import map_message
 from adapters.secondary.gather import Hospital
 from adapters.settings import IdentifierRule
 from adapters.source_record import Mapped, Origin, Refused
+from exchange.fhir.validate import check
 from tests.adapters.conftest import GOLDEN, ID_KEY, LIMA, RENIPRESS, as_fhir, check_golden, check_valid
 
 HOSPITAL = Hospital(Origin(RENIPRESS, RENIPRESS, "hl7v2", ID_KEY), LIMA, CodeMap())
@@ -31,18 +32,37 @@ def message(kind, *segments):
     return "\n".join([f"MSH|^~\\&|SIGH|H|C|G|20260315101500-0500||{kind}|1|P|2.5.1", *segments])
 
 
+def check_admitted(outcomes):
+    """What the hub itself would say of every resource."""
+    for outcome in outcomes:
+        if isinstance(outcome, Mapped):
+            for resource in as_fhir(outcome):
+                assert check(resource) == [], resource["resourceType"]
+
+
 def only(outcome, resource_type):
     assert isinstance(outcome, Mapped), outcome
     return [item for item in as_fhir(outcome) if item["resourceType"] == resource_type]
 
 
-def test_the_reviewed_messages():
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("hospital", 8),
+        ("hospital-orders", 5),
+        ("hospital-appointments", 5),
+        ("hospital-documents", 5),
+        ("hospital-vaccines", 1),
+    ],
+)
+def test_the_reviewed_messages(name, count):
     outcomes = [
-        map_message(HOSPITAL, raw, AT) for raw in split_messages((GOLDEN / "hospital.hl7").read_bytes())
+        map_message(HOSPITAL, raw, AT) for raw in split_messages((GOLDEN / f"{name}.hl7").read_bytes())
     ]
-    assert len(outcomes) == 8
+    assert len(outcomes) == count
     check_valid(outcomes)
-    check_golden("hospital", outcomes)
+    check_admitted(outcomes)
+    check_golden(name, outcomes)
 
 
 def test_the_same_bytes_give_the_same_bytes():
@@ -266,7 +286,10 @@ def test_a_patient_that_nobody_can_know_is_held(segments, code, reason_class):
     assert (outcome.refusal.code, outcome.refusal.reason_class) == (code, reason_class)
 
 
-@pytest.mark.parametrize("kind", ["SIU^S12", "RDE^O11", "CUSTOM^PAT", "ADT^Z99", "", "ADT"])
+@pytest.mark.parametrize(
+    "kind",
+    ["SIU^S18", "RDE^O11", "DFT^P03", "MDM^T03", "MDM^T07", "ORM^O02", "CUSTOM^PAT", "ADT^Z99", "", "ADT"],
+)
 def test_types_that_are_not_kept_are_refused_without_holding_the_patient(kind):
     outcome = read(message(kind, "PID|1||1^^^^HC||A^B"))
     assert outcome.refusal.code == "A-221"
