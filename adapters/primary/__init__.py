@@ -1,4 +1,4 @@
-"""A first-level post's HIS-MINSA files as FHIR: patients from the master, visits from the monthly trama.
+"""A first-level post's files as FHIR: patients from the master, visits from the monthly trama, births from the register.
 
 Spec:    HIS-MINSA trama nominal, both shapes (docs/adapters.md, "HIS"); https://hl7.org/fhir/R4/encounter.html.
 Leaves:  which files are there to the cycle; lines and columns to `tables`; meaning to `visit` and `patients`.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from adapters.primary.births import map_births
 from adapters.primary.masters import Masters, Post
 from adapters.primary.patients import map_patient
 from adapters.primary.tables import Table, read_table
@@ -22,6 +23,7 @@ __all__ = [
     "Skipped",
     "Table",
     "is_single_row",
+    "map_births",
     "map_patients",
     "map_record",
     "map_trama",
@@ -63,6 +65,8 @@ def map_record(post: Post, masters: Masters, record: SourceRecord) -> Outcome:
     outcomes: list[Outcome] = []
     if table is not None and table.kind == "patients":
         outcomes = list(map_patients(post, table, file_time))
+    elif table is not None and table.kind == "births":
+        outcomes = list(map_births(post, masters, table, file_time))
     elif table is not None and table.kind == "trama":
         outcomes = list(map_trama(post, masters, table, file_time, Skipped()))
     if len(outcomes) == 1:

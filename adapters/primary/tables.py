@@ -20,6 +20,7 @@ _KINDS: Final = {
     "staff": {"id_personal", "numero_documento_personal"},
     "facilities": {"id_establecimiento", "codigo_unico"},
     "items": {"codigo_item", "fg_tipo"},
+    "births": {"cnv", "codeess", "fecha", "sexo"},
 }
 
 

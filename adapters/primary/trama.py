@@ -86,7 +86,7 @@ def _refusal(post: Post, masters: Masters, table: Table, row: Row) -> Refusal | 
             row.number(column)
         except ValueError as error:
             return Refusal("mapping", "A-257", f"{error}.", location=place)
-    return _foreign(post, masters, row, place)
+    return foreign(post, masters, row.get("renipress") or row.get("Id_Establecimiento"), place)
 
 
 def _is_far_ahead(post: Post, row: Row) -> bool:
@@ -96,9 +96,8 @@ def _is_far_ahead(post: Post, row: Row) -> bool:
     return bool(typed) and int(attended[:4]) - int(str(typed)[:4]) > 1
 
 
-def _foreign(post: Post, masters: Masters, row: Row, place: str) -> Refusal | None:
+def foreign(post: Post, masters: Masters, code: str, place: str) -> Refusal | None:
     """A row of another facility, or of one that nobody knows, is not sent in this one's name."""
-    code = row.get("renipress") or row.get("Id_Establecimiento")
     found = masters.renipress(post, code) if code else post.origin.renipress
     if found is None:
         text = "El código de establecimiento no se reconoce. Agréguelo a internal_ids o al maestro."

@@ -1,4 +1,4 @@
-"""A folder of HIS exports: masters first, patients next, months last.
+"""A folder of HIS exports: masters first, patients next, births, months last.
 
 Spec:    docs/adapters.md, "HIS".
 """
@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import Final
 
 from adapters.outbox import Outbox
-from adapters.primary import Masters, Post, Skipped, is_single_row, map_patients, map_record, map_trama
+from adapters.primary import (
+    Masters,
+    Post,
+    Skipped,
+    is_single_row,
+    map_births,
+    map_patients,
+    map_record,
+    map_trama,
+)
 from adapters.primary.tables import Table, read_table
 from adapters.readers.folder import StableFile, stable_files
 from adapters.settings import Settings
@@ -21,6 +30,7 @@ from adapters.source_record.moment import file_instant
 from adapters.sources.folder_source import chosen, content_of, is_restated, is_taken
 from adapters.sources.source import Source
 
+_OF_PATIENTS: Final = ("patients", "births", "trama")
 _KEPT_OF_UNKNOWN_BYTES: Final = 1_000_000
 _PATIENT_NOT_IN_MASTER: Final = "A-262"
 
@@ -42,7 +52,7 @@ class HisFolder(Source):
             return 0
         count = 0
         tables = list(self._tables(outbox, files))
-        for kind in ("patients", "trama"):
+        for kind in _OF_PATIENTS:
             for file, table, mark in tables:
                 if table.kind == kind and not (stop and stop.is_set()) and not is_taken(outbox, file):
                     count += self._take_table(outbox, file, table, mark, stop)
@@ -63,7 +73,7 @@ class HisFolder(Source):
             if table is not None:
                 masters.add(table)
                 tables.append((file, table))
-        for kind in ("patients", "trama"):
+        for kind in _OF_PATIENTS:
             for file, table in tables:
                 if table.kind == kind and (asked is None or file is asked):
                     yield from self._outcomes(file, table, masters, Skipped())
@@ -92,12 +102,12 @@ class HisFolder(Source):
 
     def _is_read(self, outbox: Outbox, file: StableFile) -> bool:
         stamp, kind = self._kinds.get(file.path, ("", ""))
-        return stamp == file.stamp and (kind not in {"patients", "trama"} or is_taken(outbox, file))
+        return stamp == file.stamp and (kind not in _OF_PATIENTS or is_taken(outbox, file))
 
     def _tables(self, outbox: Outbox, files: list[StableFile]) -> Iterator[tuple[StableFile, Table, str]]:
         """The tables that are new, and every master; what is in the masters is remembered on the way."""
         for file in files:
-            if self._is_read(outbox, file) and self._kinds[file.path][1] in {"trama", "unknown"}:
+            if self._is_read(outbox, file) and self._kinds[file.path][1] in {"births", "trama", "unknown"}:
                 continue
             content = content_of(file)
             table = read_table(file.path.name, content) if content is not None else None
@@ -130,6 +140,8 @@ class HisFolder(Source):
         file_time = file_instant(file.modified_at)
         if table.kind == "patients":
             return map_patients(self._post, table, file_time)
+        if table.kind == "births":
+            return map_births(self._post, masters, table, file_time)
         return map_trama(self._post, masters, table, file_time, skipped)
 
     def _of_unknown_file(self, file: StableFile, content: bytes) -> Refused:
@@ -154,5 +166,5 @@ class HisFolder(Source):
             for file in self._files(0):
                 content = content_of(file)
                 table = read_table(file.path.name, content) if content is not None else None
-                if table is not None and table.kind != "trama":
+                if table is not None and table.kind not in {"births", "trama"}:
                     self._masters.add(table)

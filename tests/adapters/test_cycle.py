@@ -69,6 +69,17 @@ def test_a_post_delivers_everything_once(site, opened, hub):
         assert all(target["reference"] in hub.resources for target in provenance["target"])
 
 
+def test_births_beside_months_are_taken_once(site, opened, hub):
+    settings = site("his-trama", "II-1")
+    shutil.copy(GOLDEN / "births" / "CNV_202402.csv", settings.source_folder)
+    outbox = opened(settings)
+    for _ in range(2):
+        status = run_once(settings, outbox)
+        assert (status["applied"], status["quarantined"]) == (2, 3)
+        outbox.forget_files()
+    assert hub.written_more_than_once() == []
+
+
 def test_a_restated_month_changes_nothing_twice(site, opened, hub):
     settings = site("his-trama")
     put_his(settings)
