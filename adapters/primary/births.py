@@ -71,7 +71,7 @@ def _check(post: Post, masters: Masters, table: Table, row: Row) -> None:
         text = (
             "La fila no tiene un número de CNV de 8 a 15 dígitos. Corríjalo en el sistema de nacidos vivos."
         )
-        raise Refusal("identity", "A-281", text, location=place)
+        raise Refusal("identity", "A-276", text, location=place)
     for column in ("Fecha", "FechaRegistro"):
         try:
             moment = written_date(row.get(column), post.zone)

@@ -32,7 +32,7 @@ def test_the_reviewed_register():
     check_valid(outcomes)
     check_golden("births/CNV_202402", outcomes)
     codes = [outcome.refusal.code for outcome in outcomes if isinstance(outcome, Refused)]
-    assert codes == ["A-281", "A-258", "A-256"]
+    assert codes == ["A-276", "A-258", "A-256"]
 
 
 def test_the_mothers_document_is_never_the_childs():
