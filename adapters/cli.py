@@ -31,7 +31,7 @@ from adapters.code_map import CodeTableError, read_code_tables
 from adapters.cycle import AlreadyRunning, Cycle, only_one
 from adapters.outbox import Outbox
 from adapters.outbox.sealing import IdKeyLost, OutboxDamaged, OutboxFull
-from adapters.sender import REMEDIES
+from adapters.sender import REMEDIES, enrolment
 from adapters.sender.client_key import KEY_FILE, ClientKeyMissing, make_client_key
 from adapters.settings import Settings, SettingsError, read_settings
 from adapters.source_record import Mapped, Refused
@@ -70,7 +70,7 @@ def main() -> None:
         _say(str(error))
         sys.exit(BAD_SITE)
     except ClientKeyMissing:
-        _say("A-131 No hay clave del cliente. Ejecute `adapter keys SITE` y entréguela a la región.")
+        _say("A-131 No hay clave del cliente. Pida un código a la región y ejecute `adapter enrol SITE`.")
         sys.exit(NO_KEY)
     except AlreadyRunning:
         _say("A-132 Ya hay un adaptador en marcha para este sitio. Deténgalo primero.")
@@ -132,7 +132,7 @@ def check_config(site: Site) -> None:
     facility = f"{settings.facility_name} ({settings.renipress})"
     print(f"A-100 {site.name} está bien: {facility}, {settings.source_kind}.")
     if not (settings.data_folder / KEY_FILE).exists():
-        print("A-131 Falta la clave del cliente: ejecute `adapter keys`.")
+        print("A-131 Falta la clave del cliente: ejecute `adapter enrol`.")
 
 
 @app.command("dry-run")
@@ -220,6 +220,31 @@ def keys(site: Site) -> None:
 
 
 @app.command()
+def enrol(
+    site: Site,
+    code: Annotated[
+        str | None,
+        typer.Argument(metavar="[CÓDIGO]", help="De la región, para una sola vez; si falta, se pide."),
+    ] = None,
+) -> None:
+    """Inscribe este adaptador en el hub con un código de un solo uso; la clave se crea aquí y no sale."""
+    settings = read_settings(site)
+    typed = code if code is not None else typer.prompt("Código de la región")
+    try:
+        found = enrolment.enrol(settings, typed)
+    except enrolment.EnrolmentRefused as refused:
+        _say(f"{refused.code} {enrolment.REMEDIES[refused.code]}")
+        raise typer.Exit(BAD_SITE if refused.code == "A-322" else BARRED) from None
+    prefix = found.id_prefix.rstrip("-")
+    print(f"A-320 Inscrito: client_id {found.client_id}, id_prefix {prefix}, para {found.organization}.")
+    apart = enrolment.differences(settings, found)
+    for each in apart:
+        _say(f"A-327 El archivo dice {each.setting} {each.here}; la región registró {each.there}. Corríjalo.")
+    if apart:
+        raise typer.Exit(BAD_SITE)
+
+
+@app.command()
 def erase(
     site: Site,
     patient: Annotated[str, typer.Option("--patient", metavar="ID", help="El id de su Patient en el hub.")],
@@ -290,6 +315,7 @@ def discard(site: Site, number: Number) -> None:
 @contextmanager
 def _outbox(settings: Settings) -> Iterator[Outbox]:
     box = Outbox(settings.data_folder, min_free_megabytes=settings.min_free_megabytes)
+    box.zone = settings.zone
     try:
         yield box
     finally:

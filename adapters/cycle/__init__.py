@@ -21,6 +21,7 @@ from adapters.outbox.sealing import ID_KEY_FILE, make_data_folder, new_key, read
 from adapters.sender import Retry, Sender
 from adapters.sender.client_key import read_client_key
 from adapters.sender.hub import HubClient
+from adapters.sender.state_report import StateReporter
 from adapters.settings import Settings
 from adapters.source_record import Outcome
 from adapters.sources import source_of
@@ -62,13 +63,17 @@ class Cycle:
             workers=settings.workers,
             batch_records=settings.batch_records,
         )
+        state = StateReporter(settings, self.outbox, hub)
+        sender.on_trouble = state.tell_soon
         try:
             if once:
                 self.source.read(self.outbox, stop)
                 sender.run(stop, until_empty=True)
             else:
+                state.start()
                 self._run_on(stop, sender, announce)
         finally:
+            state.stop()
             hub.close()
         return sender.barred
 

@@ -18,6 +18,7 @@ from adapters.outbox.desk import Desk
 from adapters.outbox.erasing import Erasing
 from adapters.outbox.sealing import OutboxFull
 from adapters.outbox.spool import Waiting, WireEntry
+from adapters.outbox.timeliness import Timeliness
 from adapters.outbox.versions import Builds, Condition
 from adapters.outbox.withdrawal import is_item, is_withdrawn, pack, unpack, withdrawn
 from adapters.source_record import Mapped, Outcome, Refusal, Refused, SourceRecord
@@ -28,7 +29,7 @@ __all__ = ["Builds", "Condition", "Outbox", "Waiting", "WireEntry"]
 _LAST_SEQUENCE: Final = 2**63 - 1
 
 
-class Outbox(Erasing, Desk):
+class Outbox(Erasing, Timeliness, Desk):
     """One SQLite file, one writer process, any number of threads of it."""
 
     # --- accepting -------------------------------------------------------------------------------
@@ -125,6 +126,7 @@ class Outbox(Erasing, Desk):
         )
         if isinstance(outcome, Mapped):
             self._count_unmapped(outcome.unmapped)
+            self._note_close(key_hash, outcome.entries)
             self._keep_owner(record, group)
 
     def _payload(self, mapped: Mapped, key_hash: str, group: str, before: int | None = None) -> bytes:
@@ -252,6 +254,7 @@ class Outbox(Erasing, Desk):
         with self._transaction():
             for waiting in sent:
                 self._remember_told(waiting)
+                self._count_sent(waiting.sequence)
                 self._remember_versions(waiting, etags)
                 self._run(
                     "UPDATE record SET state = 'applied', applied_at = ?, hub_version = ?, payload = NULL,"
@@ -320,6 +323,7 @@ class Outbox(Erasing, Desk):
                 sequence,
             )
             self._count_unmapped(outcome.unmapped)
+            self._note_close(key_hash, outcome.entries)
             self._keep_owner(outcome.record, new_group)
             self._release(group)
             return True

@@ -13,7 +13,7 @@ from typing import Final
 from adapters.outbox.spool import Spool
 from adapters.source_record import SourceRecord, keyed_name
 
-_BY_KEY: Final = ("ledger", "told")
+_BY_KEY: Final = ("ledger", "told", "care")
 _BY_GROUP: Final = ("record", "known_by", "version", "thing")
 
 

@@ -12,7 +12,7 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
@@ -28,7 +28,7 @@ REMEDIES = {
     "A-301": "No hay conexión con el hub. Revise la red y [hub] url; lo pendiente queda guardado.",
     "A-302": "El hub no respondió a tiempo. Se volverá a enviar; nada se duplica.",
     "A-303": "El hub está ocupado o en mantenimiento. Se volverá a enviar solo.",
-    "A-304": "El hub no reconoce a este adaptador. Entregue a la región la salida de `adapter keys`.",
+    "A-304": "El hub no reconoce a este adaptador. Pida un código a la región y ejecute `adapter enrol`.",
     "A-305": "El hub no acepta el permiso. Revise client_id y la hora de esta computadora, y avise a la región.",
     "A-306": "El hub no publica su configuración de acceso. Revise [hub] url.",
     "A-307": "El hub no concede los permisos que se piden. Revise [hub] scope con la región.",
@@ -88,6 +88,8 @@ class Sender:
         self.last_trouble = ""
         self.barred = ""
         self._is_trouble_noted = True  # perhaps by a run before this one
+        self.on_trouble: Callable[[], None] = lambda: None
+        """Called when trouble begins or ends."""
 
     def run(self, stop: threading.Event, *, until_empty: bool = False) -> None:
         """Deliver until told to stop; or, with `until_empty`, until nothing is left or the hub bars the way."""
@@ -193,6 +195,7 @@ class Sender:
             self._hub_held = _Held(max(self._hub_held.attempts, 1), now + self._retry.slowest_pause())
             self._outbox.note_trouble(answer.code)
             self._is_trouble_noted = True
+            self.on_trouble()
             _log.error("%s %s", answer.code, REMEDIES[answer.code])
 
     def _rejected(self, group: str, records: Sequence[Waiting], answer: Rejected) -> None:
@@ -245,6 +248,7 @@ class Sender:
                 if self._is_trouble_noted:
                     self._outbox.note_trouble(None)
                     self._is_trouble_noted = False
+                    self.on_trouble()
             self._held.pop(group, None)
             self._contested.pop(group, None)
             self._builds.pop(group, None)

@@ -28,7 +28,8 @@ _ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer
 _ASSERTION_SECONDS: Final = 240
 _TOKEN_CAP_SECONDS: Final = 300
 _TOKEN_MARGIN_SECONDS: Final = 20
-_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+_REPORT_SECONDS: Final = 10.0
 _RETRY_AFTER_CAP_SECONDS: Final = 3600.0
 _REFUSED: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
 _CONTESTED: Final = frozenset({HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED})
@@ -105,12 +106,13 @@ class HubClient:
             timeout=httpx.Timeout(timeout_seconds, connect=min(timeout_seconds, 10.0)),
             headers={"Accept": "application/fhir+json", "Accept-Encoding": "identity"},
             follow_redirects=False,
-            trust_env=urlsplit(hub_url).hostname not in _LOOPBACK,  # a proxy is for the way out only
+            trust_env=urlsplit(hub_url).hostname not in LOOPBACK,  # a proxy is for the way out only
         )
         self._lock = threading.Lock()
         self._token = ""
         self._token_until = 0.0
         self._token_endpoint = ""
+        self._state_endpoint = ""
 
     def close(self) -> None:
         """Close every connection."""
@@ -132,6 +134,25 @@ class HubClient:
         except httpx.HTTPError:
             return Later("A-302", is_global=False)
         return self._read(response, len(entries))
+
+    def report(self, text: bytes) -> str:
+        """Tell the hub how this adapter stands, if it asks for that; nothing, or the code of what came instead."""
+        try:
+            token = self._bearer()
+            if not self._state_endpoint:
+                return ""
+            response = self._post_report(text, token)
+            if response.status_code == HTTPStatus.UNAUTHORIZED:
+                response = self._post_report(text, self._bearer(not_this=token))
+        except _Token as problem:
+            return problem.answer.code
+        except httpx.HTTPError:
+            return "A-301"
+        return "" if response.status_code == HTTPStatus.OK else f"A-303/{response.status_code}"
+
+    def _post_report(self, text: bytes, token: str) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        return self._http.post(self._state_endpoint, content=text, headers=headers, timeout=_REPORT_SECONDS)
 
     def transaction(self, entries: Sequence[WireEntry], conditions: Sequence[Condition]) -> bytes:
         """The transaction Bundle, every resource's JSON as it was mapped, and on what it builds."""
@@ -227,9 +248,12 @@ class HubClient:
         response = self._http.get(
             f"{self._url}/.well-known/smart-configuration", headers={"Accept": "application/json"}
         )
-        endpoint = _json(response).get("token_endpoint")
+        found = _json(response)
+        endpoint, state = found.get("token_endpoint"), found.get("chasqui_adapter_state_endpoint")
         if response.status_code != HTTPStatus.OK or not isinstance(endpoint, str):
             raise _Token(Later("A-306", is_global=True, after_seconds=_retry_after(response)))
+        is_ours = isinstance(state, str) and is_same_place(state, endpoint)
+        self._state_endpoint = str(state) if is_ours else ""
         return endpoint
 
     def _assertion(self) -> str:
@@ -243,6 +267,16 @@ class HubClient:
             "exp": now + _ASSERTION_SECONDS,
         }
         return jwt.encode(claims, self._key.private, algorithm="ES384", headers={"kid": self._key.kid})
+
+
+def is_same_place(url: str, other: str) -> bool:
+    """Whether two addresses are one server's: a token that was made for it goes nowhere else."""
+    try:
+        here, there = urlsplit(url), urlsplit(other)
+        places = {(each.scheme, each.hostname, each.port) for each in (here, there)}
+    except ValueError:
+        return False
+    return len(places) == 1
 
 
 def _token_refused(response: httpx.Response, content: dict[str, Any]) -> Later | Barred:
