@@ -15,7 +15,7 @@ from typing import Final
 from adapters.hl7v2.framing import END, START
 from adapters.hl7v2.message import Segment, bare, header_of
 
-_HEADERS: Final = (b"FHS", b"BHS")
+_HEADERS: Final = frozenset({"FHS", "BHS"})
 _ENVELOPE: Final = re.compile(rb"(?:^|(?<=[\r\n]))(?:FHS|BHS|BTS|FTS)(?![A-Za-z0-9])[^\r\n]*[\r\n]*")
 _MESSAGE_START: Final = re.compile(rb"(?:^|(?<=[\r\n]))(?=MSH[^A-Za-z0-9\s])")
 _MARKS: Final = re.compile(rb"(?:^|(?<=[\r\n]))(MSH|FHS|BHS|BTS|FTS)([^A-Za-z0-9\r\n])([^\r\n]*)")
@@ -38,7 +38,8 @@ class Batch:
 
 def is_batch(content: bytes) -> bool:
     """Whether bytes begin as a batch does."""
-    return bare(content[:64]).startswith(_HEADERS)
+    head = header_of(content)
+    return head is not None and head.name in _HEADERS
 
 
 def read_batch(content: bytes) -> Batch:

@@ -25,6 +25,7 @@ _SEGMENT_NAME: Final = re.compile(r"^[A-Z][A-Z0-9]{2}$")
 _LINES: Final = re.compile(r"\.(sp|sk|in|ti)([+-]?\d{0,3})$")
 _CHARSET_SWITCH: Final = re.compile(r"[CM](?:[0-9A-Fa-f]{2}){2,3}")
 _MAX_HEADER_BYTES: Final = 4096
+_AROUND: Final = b"\r\n\x00 \t\xef\xbb\xbf"
 _HEX: Final = re.compile(r"^X((?:[0-9A-Fa-f]{2})+)$")
 _HEADER_BYTES: Final = 8
 _MAX_BLANKS: Final = 100
@@ -232,7 +233,7 @@ def header_of(raw: bytes) -> Segment | None:
 
     Its text is ASCII and whatever else stands in it, one character a byte; None where it is no header.
     """
-    line = _first_line(bare(raw[:_MAX_HEADER_BYTES])).decode("latin-1")
+    line = _first_line(bare(raw.lstrip(_AROUND)[:_MAX_HEADER_BYTES])).decode("latin-1")
     if line[:3] not in {"MSH", "FHS", "BHS"} or len(line) < _HEADER_BYTES:
         return None
     fields = [line[:3], line[3], *line.split(line[3])[1:]]
@@ -247,7 +248,7 @@ def header_of(raw: bytes) -> Segment | None:
 
 def bare(raw: bytes) -> bytes:
     """A message without blanks, line ends and byte order mark around it."""
-    return raw.strip(b"\r\n\x00 \t\xef\xbb\xbf")
+    return raw.strip(_AROUND)
 
 
 def _first_line(raw: bytes) -> bytes:

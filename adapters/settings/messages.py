@@ -21,6 +21,7 @@ CHARSETS: Final = {
     "auto": "", "8859/1": "cp1252", "8859/15": "iso8859-15", "UNICODE UTF-8": "utf-8", "ASCII": "ascii",
 }  # fmt: skip
 _REMEDY: Final = f"debe ser uno de {', '.join(CHARSETS)}"
+_NAME: Final = re.compile(r"^[ -{}]{1,227}$")  # ASCII, without the bar: compared before the charset is known
 _SURNAME_ORDERS: Final = frozenset({"given", "maternal"})
 
 
@@ -75,8 +76,8 @@ def _sender(checker: Checker, row: Any) -> SenderRule | None:
     if not isinstance(row, dict):
         return None
     texts = {key: row.get(key, "*") for key in ("application", "facility")}
-    if not all(isinstance(text, str) and re.match(r"^[^|\r\n]{1,227}$", text) for text in texts.values()):
-        text = "cada [[sender]] lleva textos: application (MSH-3.1) y facility (MSH-4.1)"
+    if not all(isinstance(text, str) and _NAME.match(text) for text in texts.values()):
+        text = "cada [[sender]] lleva textos sin tildes: application (MSH-3.1) y facility (MSH-4.1)"
         checker.fault("A-112", "sender.application", text)
         return None
     charset, order, names = row.get("charset"), row.get("surname_order"), row.get("certificates", [])

@@ -75,24 +75,22 @@ class MessagePort(Messages):
 
         1. Who may not speak as this sender is answered, counted, and not kept.
         2. What is not whole is kept as far as it goes, for a person to see.
-        3. A batch is taken whole, in one commit, and answered by one batch.
+        3. A batch is taken whole, in one commit, and answered by one batch; 1. holds for each message in it.
         4. A message is taken, and answered as its sender asked.
 
         Raises: NotTaken - the outbox has no room: silence is the only honest answer.
         """
         content = frame.content
         # 1.
-        refused = None if frame.is_broken else self._refused_sender(content, names)
+        refused = None if frame.is_broken else self._refused_sender(outbox, content, names)
         if refused is not None:
-            _log.warning("%s refused message of a sender that may not send it", refused.text[:5])
-            outbox.tally("refused_senders", 1)
             return replies(None, content, refused)
         # 2.
         if frame.is_broken or frame.is_too_large:
             return self._take_part(outbox, frame)
         # 3.
         if is_batch(content):
-            return self._take_batch(outbox, read_batch(content))
+            return self._take_batch(outbox, read_batch(content), names)
         # 4.
         message, outcomes = self.message(content, "MLLP")
         if is_acknowledgement(message):
@@ -101,8 +99,16 @@ class MessagePort(Messages):
         self._keep(outbox, outcomes)
         return replies(message, content, _fault(outcomes))
 
-    def _refused_sender(self, content: bytes, names: frozenset[str]) -> Fault | None:
-        """What keeps a sender out: no rule is about it, or its certificate is not one of its rule's."""
+    def _refused_sender(self, outbox: Outbox, content: bytes, names: frozenset[str]) -> Fault | None:
+        """What keeps a sender out, told in the log and counted."""
+        fault = self._fault_of_sender(content, names)
+        if fault is not None:
+            _log.warning("%s refused message of a sender that may not send it", fault.text[:5])
+            outbox.tally("refused_senders", 1)
+        return fault
+
+    def _fault_of_sender(self, content: bytes, names: frozenset[str]) -> Fault | None:
+        """No rule is about it, or its certificate is not one of its rule's."""
         messages, head = self._port.messages, header_of(content)
         rule = messages.rule_of(head.text(3), head.text(4)) if head else None
         if rule is None:
@@ -128,23 +134,27 @@ class MessagePort(Messages):
             return ()
         return refused_commit(frame.content, Fault(f"{refusal.code} {text}", refusal.location))
 
-    def _take_batch(self, outbox: Outbox, batch: Batch) -> Sequence[bytes]:
+    def _take_batch(self, outbox: Outbox, batch: Batch, names: frozenset[str]) -> Sequence[bytes]:
         """Every message of a batch, the bad ones too; and that it lost some on its way, where its counts say so."""
         if len(batch.messages) > MAX_MESSAGES:
             refusal = Refusal("mapping", "A-209", f"El lote tiene más de {MAX_MESSAGES} mensajes. Divídalo.")
             self._keep(outbox, [Refused(self._record(batch.envelope), refusal)])
             return refused_commit(batch.envelope, Fault(f"{refusal.code} {refusal.text}"))
-        taken: list[tuple[bytes, Message | None, list[Outcome]]] = [
-            (raw, *self.message(raw, f"MLLP:{number}")) for number, raw in enumerate(batch.messages, 1)
-        ]
-        outcomes = [outcome for _, _, some in taken for outcome in some]
+        taken: list[tuple[bytes, Message | None, Fault | None]] = []
+        outcomes: list[Outcome] = []
+        for number, raw in enumerate(batch.messages, 1):
+            if (refused := self._refused_sender(outbox, raw, names)) is not None:
+                taken.append((raw, None, refused))
+                continue
+            message, some = self.message(raw, f"MLLP:{number}")
+            outcomes += some
+            taken.append((raw, message, _fault(some)))
         if batch.miscounted:
             text = "El lote no trae tantos mensajes como dice. Compare con el sistema que lo envía."
             refusal = Refusal("mapping", "A-207", text, location=batch.miscounted)
             outcomes.append(Refused(self._record(batch.envelope), refusal))
         self._keep(outbox, outcomes)
-        answers = [original_reply(message, raw, _fault(some)) for raw, message, some in taken]
-        return [answer_batch(batch, answers)]
+        return [answer_batch(batch, [original_reply(message, raw, fault) for raw, message, fault in taken])]
 
     def _record(self, raw: bytes) -> SourceRecord:
         """Bytes that are no whole message."""
