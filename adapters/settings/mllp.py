@@ -1,35 +1,29 @@
-"""What a port that speaks MLLP needs to know."""
+"""What a port that speaks MLLP needs to know.
+
+Spec:    docs/adapters.md, "MLLP".
+Leaves:  certificates to `mllp_tls`, senders to `messages`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
-from pathlib import Path
 from typing import Final
 
 from adapters.settings.checker import Checker
 from adapters.settings.messages import MESSAGE_KEYS, NO_RULES, SENDER_KEYS, MessageSettings, check_messages
+from adapters.settings.mllp_tls import TLS_KEYS, TlsSettings, check_tls
 
 MLLP_KEYS: Final = MESSAGE_KEYS | {
     "mllp_host", "mllp_port", "idle_seconds", "message_seconds", "answer_seconds", "max_message_bytes",
     "max_connections", "allow_plain", "allow_plain_reason",
 }  # fmt: skip
 MLLP_SECTIONS: Final[Mapping[str, frozenset[str]]] = {
-    "mllp_tls": frozenset({"certificate", "key", "client_authorities", "required_names"}),
+    "mllp_tls": TLS_KEYS,
     "sender": SENDER_KEYS,
 }
 _MAX_PORT: Final = 65535
-
-
-@dataclass(frozen=True, slots=True)
-class TlsSettings:
-    """The files of a port's certificate, and whom it lets in: those of these authorities, under these names."""
-
-    certificate: Path
-    key: Path
-    client_authorities: Path | None = None
-    required_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,34 +54,10 @@ def check_mllp(checker: Checker) -> MllpSettings:
         max_message_bytes=int(number("source", "max_message_bytes", 16_000_000, 1000, 200_000_000)),
         max_connections=int(number("source", "max_connections", 32, 1, 1000)),
         messages=check_messages(checker),
-        tls=_check_tls(checker),
+        tls=check_tls(checker),
     )
     _check_plain(checker, settings)
     return settings
-
-
-def _check_tls(checker: Checker) -> TlsSettings | None:
-    """`[mllp_tls]`: files that are there, and names that somebody proves."""
-    if "mllp_tls" not in checker.tables:
-        return None
-    paths = {
-        key: checker.file("mllp_tls", key, is_needed=key != "client_authorities")
-        for key in ("certificate", "key", "client_authorities")
-    }
-    for name, path in paths.items():
-        if path is not None and not path.is_file():
-            checker.fault("A-111", f"mllp_tls.{name}", f"no existe el archivo de {name} en [mllp_tls]")
-    names = checker.value("mllp_tls", "required_names") or []
-    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
-        checker.fault("A-111", "mllp_tls.required_names", 'required_names debe ser ["nombre", …]')
-        names = []
-    if names and paths["client_authorities"] is None:
-        text = "required_names necesita client_authorities: sin ellas nadie muestra un certificado"
-        checker.fault("A-111", "mllp_tls.required_names", text)
-    certificate, key = paths["certificate"], paths["key"]
-    if certificate is None or key is None:
-        return None
-    return TlsSettings(certificate, key, paths["client_authorities"], tuple(names))
 
 
 def _check_plain(checker: Checker, settings: MllpSettings) -> None:

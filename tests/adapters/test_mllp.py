@@ -21,7 +21,7 @@ from adapters.readers.mllp import Bounds, Door, MllpListener, NotTaken
 from adapters.readers.mllp.tls import certificate_expires_at
 from adapters.settings import read_settings
 from adapters.settings.messages import MessageSettings, SenderRule
-from adapters.settings.mllp import TlsSettings
+from adapters.settings.mllp_tls import TlsSettings
 from adapters.sources.message_port import MessagePort
 from tests.adapters.conftest import write_site
 from tests.simulators.mllp_peer import Authority, Line, an_adt, client_context, told

@@ -3,8 +3,9 @@
 import pytest
 
 from adapters.settings import SettingsError, read_settings
-from adapters.settings.mllp import TlsSettings
+from adapters.settings.mllp_tls import TlsSettings
 from tests.adapters.conftest import write_site
+from tests.simulators.mllp_peer import Authority
 
 URL = "http://127.0.0.1:1/fhir"
 
@@ -44,6 +45,10 @@ def test_a_port_with_tls_names_files_that_are_there(tmp_path):
     assert codes(tmp_path, name, tls) == ["A-111"] * 3
     for file in ("a.pem", "a.key", "ca.pem"):
         (tmp_path / file).write_text("x")
+    assert codes(tmp_path, name, tls) == ["A-111"]
+    authority = Authority.make(tmp_path)
+    authority.issue("a", "localhost")
+    authority.path.rename(tmp_path / "ca.pem")
     own = read(tmp_path, name, tls).own
     files = (tmp_path / "a.pem", tmp_path / "a.key", tmp_path / "ca.pem")
     assert own.tls == TlsSettings(*files, ("lis.hospital",))
@@ -59,7 +64,8 @@ def test_a_port_with_tls_names_files_that_are_there(tmp_path):
     ],
 )
 def test_what_is_wrong_with_tls_is_told(tmp_path, tls, expected):
-    (tmp_path / "a.pem").write_text("x")
+    certificate, key = Authority.make(tmp_path).issue("a", "localhost")
+    certificate.write_bytes(certificate.read_bytes() + key.read_bytes())
     assert codes(tmp_path, "", f"[mllp_tls]\n{tls}\n") == expected
 
 

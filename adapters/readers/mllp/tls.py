@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from adapters.settings.mllp import TlsSettings
+from adapters.settings.mllp_tls import TlsSettings, server_context
 
 _log = logging.getLogger("adapters.mllp")
 _HANDSHAKE_SECONDS: Final = 10.0
@@ -41,7 +41,7 @@ class Door:
         self._settings = settings
         self._lock = threading.Lock()
         self._stamp = self._read_stamp()
-        self._context = _context(settings)
+        self._context = server_context(settings)
 
     def enter(self, connection: socket.socket) -> tuple[ssl.SSLSocket, frozenset[str]]:
         """Make a connection a secured one; the names that the peer has proved.
@@ -78,7 +78,7 @@ class Door:
                 if stamp != self._stamp:
                     self._stamp = stamp
                     try:
-                        self._context = _context(self._settings)
+                        self._context = server_context(self._settings)
                     except OSError:
                         _log.error("A-219 changed certificate files cannot be used: the ones before stay")
             return self._context
@@ -101,19 +101,6 @@ def certificate_expires_at(path: Path) -> datetime:
     with path.open("rb") as file:
         content = file.read(_MAX_CERTIFICATE_BYTES)
     return x509.load_pem_x509_certificate(content).not_valid_after_utc
-
-
-def _context(settings: TlsSettings) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
-    context.num_tickets = 0
-    # A sealed key is refused: nobody is there to type its password when a PC starts again at night.
-    context.load_cert_chain(settings.certificate, settings.key, password="")
-    if settings.client_authorities is not None:
-        context.load_verify_locations(settings.client_authorities)
-        context.verify_mode = ssl.CERT_REQUIRED
-    return context
 
 
 def _names(secured: ssl.SSLSocket) -> list[str]:
