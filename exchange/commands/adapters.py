@@ -98,17 +98,16 @@ def _weight(state: State, now: int) -> int:
 
 def _print(rows: list[tuple[State, list[str]]], now: int) -> None:
     table = Table(
-        Column("adapter", no_wrap=True), "facility", "state", "what is wrong",
-        Column("last heard", justify="right"), Column("waiting", justify="right"),
-        Column("7 days: on time", justify="right"), Column("late", justify="right"), "source", "version",
+        Column("adapter", no_wrap=True), "facility", "state", "what is wrong", Column("last heard", justify="right"),
+        Column("waiting", justify="right"), Column("7 days", justify="right"), "source, version",
     )  # fmt: skip
     for each, what in rows:
         report = each.report
         heard = span((now - each.contact_at) // _SECOND) if each.contact_at is not None else "never"
         table.add_row(
             each.client_id, each.organization_id, each.condition(now) if each.is_active else "suspended",
-            "; ".join(what), heard, str(report.pending) if report else "", str(each.on_time), str(each.late),
-            report.source_kind if report else "", report.version if report else "",
+            "; ".join(what), heard, str(report.pending) if report else "", str(each.on_time + each.late),
+            f"{report.source_kind} {report.version}" if report else "",
         )  # fmt: skip
     out.print(table)
     at = datetime.fromtimestamp(time.time(), UTC).astimezone(settings().zone)
