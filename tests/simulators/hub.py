@@ -47,6 +47,10 @@ class HubSimulator:
     texts: dict[str, list[str]] = field(default_factory=dict)
     transactions: list[dict[str, Any]] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
+    configuration: dict[str, Any] = field(default_factory=dict)
+    takes_reports: bool = False
+    report_status: int = 200
+    reports: list[dict[str, Any]] = field(default_factory=list)
     token_requests: int = 0
     attempts: int = 0
     tokens: dict[str, float] = field(default_factory=dict)
@@ -64,7 +68,7 @@ class HubSimulator:
 
             def do_GET(self):
                 if self.path == "/fhir/.well-known/smart-configuration":
-                    hub._answer(self, 200, {"token_endpoint": hub.url.removesuffix("/fhir") + "/token"})
+                    hub._answer(self, 200, hub._configuration())
                 else:
                     hub._answer(self, 404, _outcome("not-found"))
 
@@ -74,6 +78,8 @@ class HubSimulator:
                     hub._token(self, body)
                 elif self.path == "/fhir":
                     hub._transaction(self, body)
+                elif self.path == "/adapters/state":
+                    hub._report(self, body)
                 else:
                     hub._answer(self, 404, _outcome("not-found"))
 
@@ -102,6 +108,13 @@ class HubSimulator:
 
     def written_more_than_once(self) -> list[str]:
         return [url for url, versions in self.resources.items() if len(versions) != 1]
+
+    def _configuration(self) -> dict[str, Any]:
+        root = self.url.removesuffix("/fhir")
+        told = {"token_endpoint": f"{root}/token"}
+        if self.takes_reports:
+            told["chasqui_adapter_state_endpoint"] = f"{root}/adapters/state"
+        return told | self.configuration
 
     # --- endpoints -------------------------------------------------------------------------------
 
@@ -137,6 +150,12 @@ class HubSimulator:
             200,
             {"access_token": token, "token_type": "bearer", "expires_in": 300, "scope": form["scope"]},
         )
+
+    def _report(self, door, body: bytes) -> None:
+        assert self.tokens[door.headers.get("Authorization", "").removeprefix("Bearer ")] > time.time()
+        if self.report_status == 200:
+            self.reports.append(json.loads(body))
+        self._answer(door, self.report_status, {"taken": True})
 
     def _transaction(self, door, body: bytes) -> None:
         self.attempts += 1
