@@ -1,4 +1,4 @@
-"""The second-level hospital's HL7 v2.5.1 messages: registrations, visits, merges and laboratory results.
+"""The second-level hospital's HL7 v2.5.1 messages: registrations, visits, merges, orders and their results.
 
 Spec:    HL7 v2.5.1 chapters 2, 3 and 7.
 Leaves:  sending them to mllp; reading them to the secondary adapter.
@@ -14,6 +14,14 @@ from datetime import date, datetime, timedelta
 from typing import Final
 
 from exchange.demo.history import LIMA, Allergy, PanelResult, Result, Visit
+from exchange.demo.hl7v2_requests import (
+    appointment,
+    discharge_summary,
+    escaped,
+    instant,
+    laboratory_order,
+    professional,
+)
 from exchange.demo.mllp import send_over_mllp
 from exchange.demo.names import Name
 from exchange.demo.people import Document, Person
@@ -26,7 +34,7 @@ _LATIN: Final = ("8859/1", "iso-8859-1")
 _UNICODE: Final = ("UNICODE UTF-8", "utf-8")
 _UNICODE_EVERY: Final = 4
 _CORRECTED_EVERY: Final = 9
-_ESCAPES: Final = str.maketrans({"\\": "\\E\\", "|": "\\F\\", "^": "\\S\\", "~": "\\R\\", "&": "\\T\\"})
+_BOOKED_EVERY: Final = 3
 _DOCUMENT: Final = {
     "DNI": ("RENIEC", "DNI"),
     "CE": ("MIGRACIONES", "CE"),
@@ -79,7 +87,7 @@ def _message(region: Region, event: _Event, number: int) -> bytes:
             facility.renipress,
             "CHASQUI",
             "GERESA",
-            _instant(event.at),
+            instant(event.at),
             "",
             "^".join(event.kind),
             f"{facility.renipress[-3:]}{number:08d}",
@@ -87,8 +95,9 @@ def _message(region: Region, event: _Event, number: int) -> bytes:
             "2.5.1",
             "",
             "",
-            "AL",
+            # Enhanced mode with one answer each: what came of it.
             "NE",
+            "AL",
             "PER",
             charset,
             "es^^ISO639",
@@ -127,6 +136,9 @@ def _visit_events(
 ) -> Iterator[_Event]:
     """Registration or admission, results, discharge."""
     trigger = "A01" if visit.kind == "IMP" else "A04"
+    if visit.kind == "AMB" and visit.number % _BOOKED_EVERY == 0:
+        booked_at = visit.started_at - timedelta(minutes=55)
+        yield _Event(booked_at, order, ("SIU", "S12", "SIU_S12"), appointment(visit, identity))
     place = _visit_segment(visit, discharged=False)
     diagnoses = tuple(_diagnosis(visit, position) for position in range(len(visit.diagnoses)))
     noted = tuple(
@@ -139,6 +151,8 @@ def _visit_events(
     for position, panel in enumerate(visit.panels):
         answered_at = panel.taken_at + timedelta(hours=2)
         number = f"{visit.number}-{position + 1}"
+        asked = (identity, place, *laboratory_order(visit, panel, number))
+        yield _Event(panel.taken_at, order + 1 + position, ("ORM", "O01", "ORM_O01"), asked)
         yield _Event(
             answered_at,
             order + 1 + position,
@@ -153,6 +167,8 @@ def _visit_events(
             *diagnoses,
         )
         yield _Event(visit.ended_at, order + 5, _kind("A03", "A03"), closing)
+        summary = (identity, place, *discharge_summary(visit))
+        yield _Event(visit.ended_at, order + 6, ("MDM", "T02", "MDM_T02"), summary)
 
 
 def _kind(trigger: str, structure: str) -> tuple[str, str, str]:
@@ -164,24 +180,14 @@ def _at(day: date, hour: int, minute: int) -> datetime:
     return datetime(day.year, day.month, day.day, hour, minute, tzinfo=LIMA)
 
 
-def _instant(at: datetime) -> str:
-    """A v2 time stamp with its offset."""
-    return at.strftime("%Y%m%d%H%M%S%z")
-
-
-def _escaped(text: str) -> str:
-    """Text with v2's delimiters escaped."""
-    return text.translate(_ESCAPES)
-
-
 def _event(trigger: str, at: datetime) -> str:
-    return f"EVN|{trigger}|{_instant(at)}"
+    return f"EVN|{trigger}|{instant(at)}"
 
 
 def _person_name(name: Name) -> str:
     """XPN: both surnames in the first component, as this hospital's system has always sent them."""
     surnames = " ".join(part for part in (name.paternal, name.maternal, name.third) if part)
-    return "^".join((_escaped(surnames), *(_escaped(part) for part in name.given[:2])))
+    return "^".join((escaped(surnames), *(escaped(part) for part in name.given[:2])))
 
 
 def _history_number(record: SourceRecord) -> str:
@@ -210,7 +216,7 @@ def _identity(person: Person, record: SourceRecord) -> str:
     fields[7] = born
     fields[8] = record.sex
     fields[11] = (
-        f"{_escaped(person.address)}^^{person.district}^LA LIBERTAD^{person.ubigeo}^{person.country}^H"
+        f"{escaped(person.address)}^^{person.district}^LA LIBERTAD^{person.ubigeo}^{person.country}^H"
     )
     fields[13] = f"^PRN^CP^^^^{person.phone}"
     if "newborn" in person.traits and record.mother.document is not None:
@@ -222,13 +228,6 @@ def _identity(person: Person, record: SourceRecord) -> str:
     return "|".join(fields).rstrip("|")
 
 
-def _professional(visit: Visit) -> str:
-    """XCN: college number, surnames, given names, assigning college."""
-    staff = visit.professional
-    surnames = _escaped(f"{staff.paternal} {staff.maternal}")
-    return f"{staff.college_number}^{surnames}^{_escaped(staff.given)}^^^^^^CMP"
-
-
 def _visit_segment(visit: Visit, *, discharged: bool) -> str:
     """PV1 with the visit number in field 19."""
     fields = [""] * 46
@@ -236,12 +235,12 @@ def _visit_segment(visit: Visit, *, discharged: bool) -> str:
     fields[1] = "1"
     fields[2] = _CLASS[visit.kind]
     fields[3] = f"{visit.ups}^^^{visit.renipress}"
-    fields[7] = _professional(visit)
+    fields[7] = professional(visit)
     fields[19] = f"{visit.number}^^^{visit.renipress}^VN"
-    fields[44] = _instant(visit.started_at)
+    fields[44] = instant(visit.started_at)
     if discharged:
         fields[36] = "01"
-        fields[45] = _instant(visit.ended_at)
+        fields[45] = instant(visit.ended_at)
     return "|".join(fields).rstrip("|")
 
 
@@ -249,20 +248,20 @@ def _diagnosis(visit: Visit, position: int) -> str:
     """DG1: W working for presumptive, F final for definitive and repeated."""
     one = visit.diagnoses[position]
     kind = _DIAGNOSIS_TYPE[one.certainty]
-    coded = f"{one.disease.code}^{_escaped(one.disease.label)}^I10"
-    return f"DG1|{position + 1}||{coded}||{_instant(visit.started_at)}|{kind}"
+    coded = f"{one.disease.code}^{escaped(one.disease.label)}^I10"
+    return f"DG1|{position + 1}||{coded}||{instant(visit.started_at)}|{kind}"
 
 
 def _allergy(allergy: Allergy, position: int) -> str:
     kind = _ALLERGY_TYPE[allergy.category]
-    name, reaction = _escaped(allergy.label), _escaped(allergy.reaction)
+    name, reaction = escaped(allergy.label), escaped(allergy.reaction)
     return f"AL1|{position}|{kind}|{allergy.key}^{name}^L|MI|{reaction}|{allergy.noted_on:%Y%m%d}"
 
 
 def _result_segments(visit: Visit, panel: PanelResult, number: str, answered_at: datetime) -> Iterator[str]:
     """OBR and its OBX segments: numbers, and a remark as text."""
-    coded = f"{panel.panel.code}^{_escaped(panel.panel.label)}^LN"
-    taken = _instant(panel.taken_at)
+    coded = f"{panel.panel.code}^{escaped(panel.panel.label)}^LN"
+    taken = instant(panel.taken_at)
     fields = [""] * 26
     fields[0] = "OBR"
     fields[1] = "1"
@@ -270,8 +269,8 @@ def _result_segments(visit: Visit, panel: PanelResult, number: str, answered_at:
     fields[3] = f"L{number}^LIS"
     fields[4] = coded
     fields[7] = taken
-    fields[16] = _professional(visit)
-    fields[22] = _instant(answered_at)
+    fields[16] = professional(visit)
+    fields[22] = instant(answered_at)
     fields[24] = "LAB"
     fields[25] = "F"
     yield "|".join(fields)
@@ -291,10 +290,10 @@ def _observation(result: Result, position: int, taken: str) -> str:
         "OBX",
         str(position),
         "NM",
-        f"{measurement.code}^{_escaped(measurement.label)}^LN",
+        f"{measurement.code}^{escaped(measurement.label)}^LN",
         "",
         result.value,
-        f"{_escaped(measurement.unit)}^{_escaped(measurement.unit)}^UCUM",
+        f"{escaped(measurement.unit)}^{escaped(measurement.unit)}^UCUM",
         f"{low:.{measurement.decimals}f}-{high:.{measurement.decimals}f}",
         result.flag,
         "",

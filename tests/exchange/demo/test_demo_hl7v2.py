@@ -38,6 +38,7 @@ def test_every_kind_is_there(everything: list[bytes]) -> None:
     assert set(kinds) == {
         "ADT^A01^ADT_A01", "ADT^A03^ADT_A03", "ADT^A04^ADT_A01", "ADT^A08^ADT_A01",
         "ADT^A28^ADT_A05", "ADT^A40^ADT_A39", "ORU^R01^ORU_R01",
+        "SIU^S12^SIU_S12", "ORM^O01^ORM_O01", "MDM^T02^MDM_T02",
     }  # fmt: skip
 
 
@@ -69,6 +70,7 @@ def test_fields_are_where_they_belong(everything: list[bytes]) -> None:
                 assert segment[3].endswith("^I10")
             if segment[0] == "OBR":
                 assert segment[4].endswith("^LN")
+            if segment[0] == "OBR" and len(segment) > 20:
                 assert len(segment[7]) == len(segment[22]) == 19
                 assert segment[25] == "F"
             if segment[0] == "OBX":
@@ -87,6 +89,20 @@ def test_fields_are_where_they_belong(everything: list[bytes]) -> None:
                     assert segment[8] == expected
                     units.add(segment[6])
     assert {"g/dL^g/dL^UCUM", "mg/dL^mg/dL^UCUM"} <= units
+
+
+def test_every_result_names_an_order_that_was_sent_before(everything: list[bytes]) -> None:
+    asked: set[str] = set()
+    answered = 0
+    for message in everything:
+        segments = _decoded(message)
+        numbers = {segment[2] for segment in segments if segment[0] == "OBR"}
+        if segments[0][8].startswith("ORM"):
+            asked |= numbers
+        elif numbers:
+            answered += 1
+            assert numbers <= asked
+    assert answered >= 1
 
 
 def test_merges_follow_both_registrations(everything: list[bytes]) -> None:
