@@ -195,6 +195,10 @@ class Message:
         """The first segment of a name."""
         return next(self.all(name), None)
 
+    def count(self, name: str) -> int:
+        """How many segments have a name."""
+        return sum(segment.name == name for segment in self.segments)
+
     def all(self, name: str) -> Iterator[Segment]:
         """Every segment of a name."""
         return (segment for segment in self.segments if segment.name == name)

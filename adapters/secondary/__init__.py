@@ -27,7 +27,9 @@ from adapters.source_record.moment import as_instant, compact_moment
 _VISITS: Final = frozenset({"A01", "A02", "A03", "A04", "A08", "A11", "A12", "A13"})
 _PERSONS: Final = frozenset({"A28", "A31"})
 _MERGES: Final = frozenset({"A18", "A34", "A40"})
-_SEVERAL: Final = frozenset(f"ADT^{trigger}" for trigger in _MERGES)
+_SEVERAL_MERGES: Final = frozenset(f"ADT^{trigger}" for trigger in _MERGES)
+_SEVERAL_PATIENTS: Final = frozenset({"ORU^R01"})
+_SHARED: Final = frozenset({"MSH", "SFT", "EVN"})
 _OTHERS: Final = {
     "ORU": frozenset({"R01"}),
     "VXU": frozenset({"V04"}),
@@ -76,13 +78,20 @@ def map_message(
 
 
 def separate(raw: bytes, message: Message | None) -> list[bytes]:
-    """The bytes of a message that is about one merge, or of one that is about several, each by itself.
+    """The bytes of a message that is about one patient or merge, or of one about several, each by itself.
 
-    Spec:   HL7 v2.5.1, 3.3.40: the group of PID and MRG repeats; a second MRG beside one PID is read likewise.
+    Spec:   HL7 v2.5.1, 3.3.40: the group of PID and MRG repeats, and a second MRG beside one PID is read
+            likewise; 7.3.1: the group of PID and results repeats.
     """
-    if message is None or message.event not in _SEVERAL or len(list(message.all("MRG"))) < 2:  # noqa: PLR2004 - one merge
-        return [raw]
-    shared = [segment for segment in message.segments if segment.name in {"MSH", "SFT", "EVN"}]
+    if message is not None and message.event in _SEVERAL_MERGES and message.count("MRG") > 1:
+        return _merges(message)
+    if message is not None and message.event in _SEVERAL_PATIENTS and message.count("PID") > 1:
+        return _patients(message)
+    return [raw]
+
+
+def _merges(message: Message) -> list[bytes]:
+    shared = [segment for segment in message.segments if segment.name in _SHARED]
     person: list[Segment] = []
     parts = []
     for segment in message.segments:
@@ -93,6 +102,17 @@ def separate(raw: bytes, message: Message | None) -> list[bytes]:
         elif segment.name == "MRG":
             parts.append(message.encoded([*shared, *person, segment]))
     return parts
+
+
+def _patients(message: Message) -> list[bytes]:
+    """Whatever follows a PID is about that patient; what stands before the first is about all."""
+    shared: list[Segment] = []
+    groups: list[list[Segment]] = []
+    for segment in message.segments:
+        if segment.name == "PID":
+            groups.append([])
+        (groups[-1] if groups else shared).append(segment)
+    return [message.encoded([*shared, *group]) for group in groups]
 
 
 def _named(hospital: Hospital, message: Message, record: SourceRecord) -> SourceRecord:
@@ -120,7 +140,7 @@ def _mapped(hospital: Hospital, message: Message, record: SourceRecord) -> Outco
     """Choose by message type what is read out of it.
 
     1. Refuse types that say nothing which this exchange keeps: the patient's later messages do not wait.
-    2. Know the patient: without an identifier nothing leaves.
+    2. Know the patient, who is one: without an identifier nothing leaves.
     3. Read what the type is about.
     """
     # 1.
@@ -134,6 +154,9 @@ def _mapped(hospital: Hospital, message: Message, record: SourceRecord) -> Outco
         text = f"El intercambio no recibe {what} ({shown}). No hace falta enviarlos; puede descartarlo."
         raise Refusal("mapping", "A-221", text, location="MSH^1^9")
     # 2.
+    if message.count("PID") > 1:
+        text = "El mensaje trae más de un paciente (PID): no se sabe de cuál es cada dato. Envíe uno por paciente."
+        raise Refusal("identity", "A-235", text, location="PID^2")
     who = person(hospital, message)
     record = _about(record, who, merge_key=None)
     gathered = Gathered(hospital, who)

@@ -257,6 +257,29 @@ def test_a_message_of_one_merge_stays_its_own_bytes():
     assert separate(b"\x00", None) == [b"\x00"]
 
 
+def test_results_of_several_patients_go_to_each_their_own():
+    text = message(
+        "ORU^R01", "NTE|1||de todos",
+        "PID|1||P1^^^^HC||A^B", "OBR|1||F1|1^X^LN", "OBX|1|NM|1^X^LN||11||||||F",
+        "PID|2||P2^^^^HC||C^D", "OBR|1||F2|1^X^LN", "OBX|1|NM|1^X^LN||22||||||F",
+    )  # fmt: skip
+    raw = text.replace("\n", "\r").encode()
+    outcomes = [map_message(HOSPITAL, part, AT) for part in separate(raw, parse(raw))]
+    found = [(item.record.patient_key, only(item, "Observation")[0]) for item in outcomes]
+    assert [(key, one["valueQuantity"]["value"]) for key, one in found] == [("hc|P1", 11), ("hc|P2", 22)]
+    assert [one["subject"]["reference"] for _, one in found] == [
+        f"Patient/{HOSPITAL.origin.resource_id('Patient', key)}" for key, _ in found
+    ]
+
+
+@pytest.mark.parametrize(
+    "kind", ["ADT^A01", "ORM^O01", "SIU^S12", "VXU^V04", "MDM^T02", "ADT^A40", "ORU^R01"]
+)
+def test_what_is_about_two_patients_is_about_neither(kind):
+    outcome = read(message(kind, PID, "OBR|1||F1|1^X^LN", "PID|2||2^^^^HC||C^D", "MRG|3^^^^HC"))
+    assert (outcome.refusal.code, outcome.refusal.location) == ("A-235", "PID^2")
+
+
 LAB = SenderRule(
     "LIS", "LAB", charset="cp1252", surname_order="maternal",
     identifier_rules=(IdentifierRule("dni", type="MR"),),
