@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from adapters.settings.checker import Checker
 from adapters.settings.eqhali import EQHALI_KEYS, check_eqhali
+from adapters.settings.galenhos import GALENHOS_KEYS, check_galenhos
 from adapters.settings.his import HIS_KEYS, check_his
 from adapters.settings.messages import MESSAGE_KEYS, SENDER_KEYS, check_messages
 from adapters.settings.mllp import MLLP_KEYS, MLLP_SECTIONS, check_mllp
@@ -36,6 +37,7 @@ class Kind:
 KINDS: Final[Mapping[str, Kind]] = {
     "his-trama": Kind("his", "*.csv", HIS_KEYS, check=check_his),
     "eqhali-folder": Kind("eqhali", "*", EQHALI_KEYS, check=check_eqhali),
+    "galenhos": Kind("galenhos", keys=GALENHOS_KEYS, check=check_galenhos),
     "hl7v2-folder": Kind("hl7v2", "*.hl7", MESSAGE_KEYS, {"sender": SENDER_KEYS}, check_messages),
     "hl7v2-mllp": Kind("hl7v2", "", MLLP_KEYS, MLLP_SECTIONS, check_mllp),
     "ccda-folder": Kind("ccda", "*.xml"),

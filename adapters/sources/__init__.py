@@ -18,6 +18,7 @@ __all__ = ["Source", "source_of"]
 _CLASSES: Final = {
     "his-trama": "his_folder:HisFolder",
     "eqhali-folder": "eqhali_folder:EqhaliFolder",
+    "galenhos": "galenhos_database:GalenhosDatabase",
     "hl7v2-folder": "message_folder:MessageFolder",
     "hl7v2-mllp": "message_port:MessagePort",
     "ccda-folder": "document_folder:DocumentFolder",
