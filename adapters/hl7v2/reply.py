@@ -30,9 +30,9 @@ class Fault:
     is_rejected: bool = False
 
 
-def is_acknowledgement(message: Message | None) -> bool:
-    """Whether a message is itself an answer: answered, two systems would go on thanking one another."""
-    return message is not None and message.header.text(9).upper() in _NO_ANSWER
+def is_acknowledgement(head: Segment | None) -> bool:
+    """Whether a header is that of an answer: answered, two systems would go on thanking one another."""
+    return head is not None and head.name == "MSH" and head.text(9).upper() in _NO_ANSWER
 
 
 def replies(message: Message | None, raw: bytes, fault: Fault | None) -> list[bytes]:

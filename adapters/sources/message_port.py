@@ -73,6 +73,7 @@ class MessagePort(Messages):
     ) -> Sequence[bytes]:
         """A frame from the port: durable first, then its acknowledgements.
 
+        0. An answer that comes in is passed over, whoever sends it.
         1. Who may not speak as this sender is answered, counted, and not kept.
         2. What is not whole is kept as far as it goes, for a person to see.
         3. A batch is taken whole, in one commit, and answered by one batch; 1. holds for each message in it.
@@ -81,6 +82,10 @@ class MessagePort(Messages):
         Raises: NotTaken - the outbox has no room: silence is the only honest answer.
         """
         content = frame.content
+        # 0.
+        if is_acknowledgement(header_of(content)):
+            _log.info("A-208 an acknowledgement came in: nothing is done")
+            return ()
         # 1.
         refused = None if frame.is_broken else self._refused_sender(outbox, content, names)
         if refused is not None:
@@ -90,12 +95,13 @@ class MessagePort(Messages):
             return self._take_part(outbox, frame)
         # 3.
         if is_batch(content):
-            return self._take_batch(outbox, read_batch(content), names)
+            batch = read_batch(content)
+            if batch.messages and all(is_acknowledgement(header_of(raw)) for raw in batch.messages):
+                _log.info("A-208 an acknowledgement came in: nothing is done")
+                return ()
+            return self._take_batch(outbox, batch, names)
         # 4.
         message, outcomes = self.message(content, "MLLP")
-        if is_acknowledgement(message):
-            _log.info("A-208 an acknowledgement came in: nothing is done")
-            return ()
         self._keep(outbox, outcomes)
         return replies(message, content, _fault(outcomes))
 

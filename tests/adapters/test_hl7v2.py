@@ -33,6 +33,24 @@ def test_any_stream_ends_in_frames_or_in_nothing(stream, size):
         deframer.feed(stream[start : start + size])
 
 
+PIECES = st.lists(
+    st.sampled_from([b"\x0b", b"\x1c", b"\r", b"\n", b"MSH|", b"x" * 30]) | st.binary(max_size=6), max_size=25
+)
+
+
+@given(PIECES, st.data())
+def test_the_same_bytes_give_the_same_frames_however_they_are_cut(pieces, data):
+    stream = b"".join(pieces)
+    whole = Deframer(100)
+    expected = whole.feed(stream) + whole.settle()
+    deframer, found = Deframer(100), []
+    while stream:
+        size = data.draw(st.integers(1, len(stream)))
+        found += deframer.feed(stream[:size])
+        stream = stream[size:]
+    assert found + deframer.settle() == expected
+
+
 def test_noise_is_dropped_and_a_broken_frame_is_told():
     deframer = Deframer(1000)
     frames = deframer.feed(b"noise\x0bfirst\x0bsecond\x1c\r\x1c\rnoise\x0bthird\x1c")

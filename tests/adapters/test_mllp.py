@@ -314,9 +314,11 @@ def test_a_message_too_large_is_refused_and_the_next_is_taken(tmp_path, box, cap
 
 
 def test_an_acknowledgement_that_comes_in_is_neither_answered_nor_kept(tmp_path, box):
-    port = a_port(tmp_path, box)
     thanks = b"MSH|^~\\&|A|B|C|D|2026||ACK^A01|9|P|2.5.1|||AL|AL\rMSA|AA|1\r"
-    assert list(port.take_frame(box, Frame(thanks))) == []
+    strict = MessageSettings("", (SenderRule("LIS"),), refuses_unknown=True)
+    for port in (a_port(tmp_path, box), a_port(tmp_path, box, messages=strict)):
+        assert list(port.take_frame(box, Frame(thanks))) == []
+    assert list(a_port(tmp_path, box).take_frame(box, Frame(BATCH % (thanks * 2, 2)))) == []
     assert (box.status()["pending"], box.status()["quarantined"]) == (0, 0)
 
 
