@@ -129,6 +129,7 @@ def check_config(site: Site) -> None:
     if folder is not None and not folder.is_dir():
         _say(f"A-124 No existe la carpeta {escape(str(folder))}. Revise [source] folder.")
         raise typer.Exit(BAD_SITE)
+    cycle.check(settings)
     facility = f"{settings.facility_name} ({settings.renipress})"
     print(f"A-100 {site.name} está bien: {facility}, {settings.source_kind}.")
     if not (settings.data_folder / KEY_FILE).exists():

@@ -109,6 +109,11 @@ def preview(settings: Settings, path: Path | None) -> Iterator[Outcome]:
     yield from source_of(settings, id_key).preview(path)
 
 
+def check(settings: Settings) -> None:
+    """Look at what only the source itself can say of the settings. Raises: SettingsError, OSError."""
+    source_of(settings, new_key()).check()
+
+
 @contextmanager
 def only_one(folder: Path) -> Iterator[None]:
     """Hold the site while a run lasts; the system lets go of it however the process ends.

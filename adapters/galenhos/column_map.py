@@ -212,7 +212,7 @@ class _Reader:
         known = {"key", *columns}
         for number, part in enumerate(content if isinstance(content, list) else [content]):
             place = f"{name}.join[{number}]"
-            if not isinstance(part, dict) or part.keys() != _JOIN_KEYS or part["on"] not in known:
+            if not isinstance(part, dict) or part.keys() != _JOIN_KEYS or str(part["on"]) not in known:
                 self.fault(place, f"cada [[{name}.join]] lleva table, on (un campo ya leído), key y columns")
                 continue
             table = self._text(f"{place}.table", part["table"], _TABLE)
@@ -231,7 +231,7 @@ class _Reader:
                 self.fault(place, f"[{place}] no es un campo con códigos; use {', '.join(KINDS[name].coded)}")
                 continue
             for code, meaning in codes.items():
-                if meaning not in allowed:
+                if not isinstance(meaning, str) or meaning not in allowed:
                     self.fault(
                         f"{place}.{code}", f"{place}: {code} debe ser uno de {', '.join(sorted(allowed))}"
                     )

@@ -163,7 +163,11 @@ def _resolved(connection: Connection, column_map: ColumnMap) -> tuple[ColumnMap,
                 known[table] = {}
         if not known[table]:
             faults.append(
-                Fault("A-144", f"la tabla {table} no existe, o la cuenta no la puede leer", line or None)
+                Fault(
+                    "A-144",
+                    f"mapa de columnas: la tabla {table} no existe, o la cuenta no la puede leer",
+                    line or None,
+                )
             )
             return None
         return known[table]
@@ -171,7 +175,11 @@ def _resolved(connection: Connection, column_map: ColumnMap) -> tuple[ColumnMap,
     def real(there: Mapping[str, str], table: str, column: str, line: int) -> str:
         found = there.get(column.casefold())
         if found is None:
-            faults.append(Fault("A-144", f"la tabla {table} no tiene la columna {column}", line or None))
+            faults.append(
+                Fault(
+                    "A-144", f"mapa de columnas: la tabla {table} no tiene la columna {column}", line or None
+                )
+            )
         return found or column
 
     found = {}

@@ -75,7 +75,7 @@ class GalenhosDatabase(Source):
     @property
     def announcement(self) -> str:
         """What the IT desk is told once reading goes on."""
-        return f"A-246 leyendo la base de datos de GalenHos ({self.database.kind})"
+        return f"A-295 leyendo la base de datos de GalenHos ({self.database.kind})"
 
     def check(self) -> None:
         """Look for every mapped table and column, and whether the account may write.
@@ -100,7 +100,7 @@ class GalenhosDatabase(Source):
                 taking.begin_changes(name)
             return taking.new() + taking.changed("attention") + taking.changed("patient") + taking.again()
         except SQLAlchemyError as error:
-            _log.warning("A-247 the database refused a statement: %s", type(error).__name__)
+            _log.warning("A-296 the database refused a statement: %s", type(error).__name__)
             raise DatabaseUnavailable from None
         finally:
             self.database.close()

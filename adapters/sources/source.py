@@ -44,6 +44,9 @@ class Source(ABC):
     def again(self, record: SourceRecord) -> Outcome:
         """A record that was kept, mapped with today's tables."""
 
+    def check(self) -> None:  # noqa: B027 - most have nothing to add
+        """Look at what only the source itself can say of the settings. Raises: SettingsError, OSError."""
+
     @property
     def announcement(self) -> str:
         """What the IT desk is told once reading goes on."""
