@@ -144,15 +144,29 @@ def test_the_prefix_of_a_facility_needs_no_line_of_its_own(live, tmp_path):
     assert differences(read_settings(path, {}), found) == []
 
 
-def test_too_many_tries_are_told(server, tmp_path):
-    with live_hub(server, EXCHANGE_ENROLMENTS_PER_MINUTE="1") as hub:
-        settings = read_settings(write_site(tmp_path, hub.fhir), {})
-        codes = []
-        for _ in range(2):
-            with pytest.raises(EnrolmentRefused) as refused:
-                enrol(settings, CODES[0]["code"])
-            codes.append(refused.value.code)
-    assert codes == ["A-323", "A-326"]
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(429, "A-326"), (400, "A-323"), (401, "A-323"), (403, "A-323"), (500, "A-325"), (503, "A-325")],
+)
+def test_each_refusal_has_its_remedy(live, tmp_path, monkeypatch, status, code):
+    request = enrolment.httpx.Request("POST", live.url)
+    answer = enrolment.httpx.Response(status, json={"error": "invalid_grant"}, request=request)
+    monkeypatch.setattr(enrolment.httpx.Client, "post", lambda *_, **__: answer)
+    with pytest.raises(EnrolmentRefused) as refused:
+        enrol(read_settings(write_site(tmp_path, live.fhir), {}), CODES[0]["code"])
+    assert refused.value.code == code
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"[]", b"{}", b"\xff", b'{"client_id": 7, "id_prefix": "x"}', b'{"client_id": "x"}']
+)
+def test_an_answer_that_is_none_enrols_nobody(live, tmp_path, monkeypatch, text):
+    request = enrolment.httpx.Request("POST", live.url)
+    answer = enrolment.httpx.Response(200, content=text, request=request)
+    monkeypatch.setattr(enrolment.httpx.Client, "post", lambda *_, **__: answer)
+    with pytest.raises(EnrolmentRefused) as refused:
+        enrol(read_settings(write_site(tmp_path, live.fhir), {}), CODES[0]["code"])
+    assert refused.value.code == "A-325"
 
 
 def test_a_hub_that_takes_no_codes_or_is_away(hub, tmp_path):

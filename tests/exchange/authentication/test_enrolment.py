@@ -15,6 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 from typer.testing import CliRunner
 
 from exchange import cli
@@ -315,6 +316,7 @@ def test_a_client_without_a_key_gets_no_token(hub):
 @pytest.fixture
 def run(store, monkeypatch):
     monkeypatch.setattr(clients, "opened_hub", lambda: Hub(store, Spine(store)))
+    monkeypatch.setattr(clients, "out", Console(soft_wrap=True, markup=False, width=400))
     return lambda *words: CliRunner().invoke(cli.app, ["clients", *words], env={"COLUMNS": "400"})
 
 
