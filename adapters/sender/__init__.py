@@ -6,7 +6,6 @@ Leaves:  what a status code means to `hub`; what is mapped to the mappers.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import random
 import threading
@@ -16,8 +15,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
-from adapters.outbox import Builds, Outbox, Waiting, WireEntry
+from adapters.outbox import Builds, Outbox, Waiting
 from adapters.sender.hub import Answer, Applied, Barred, Erased, HubClient, Later, Rejected
+from adapters.sender.parcel import Parcel, pack
 from adapters.source_record import Refusal
 
 _log = logging.getLogger("adapters.sender")
@@ -81,6 +81,9 @@ class Sender:
         self._hub_held = _Held()
         self._held: dict[str, _Held] = {}
         self._one_by_one: set[str] = set()
+        self._alone: set[str] = set()
+        self._unheard: set[str] = set()
+        self._together = batch_records
         self._contested: dict[str, int] = {}
         self._builds: dict[str, Builds] = {}
         self._queue: deque[str] = deque()
@@ -94,7 +97,7 @@ class Sender:
     def run(self, stop: threading.Event, *, until_empty: bool = False) -> None:
         """Deliver until told to stop; or, with `until_empty`, until nothing is left or the hub bars the way."""
         self.barred = ""
-        flying: dict[Future[None], str] = {}
+        flying: dict[Future[None], tuple[str, ...]] = {}
         with ThreadPoolExecutor(self._workers, thread_name_prefix="send") as pool:
             while not stop.is_set():
                 self._launch(pool, flying)
@@ -108,52 +111,126 @@ class Sender:
                 else:
                     stop.wait(min(max(self._hub_held.until - time.monotonic(), 0.05), 0.5))
 
-    def _launch(self, pool: ThreadPoolExecutor, flying: dict[Future[None], str]) -> None:
-        """Start as many deliveries as there are free workers, one patient each."""
+    def _launch(self, pool: ThreadPoolExecutor, flying: dict[Future[None], tuple[str, ...]]) -> None:
+        """Start as many deliveries as there are free workers; no patient is in two of them."""
         now = time.monotonic()
         if self._hub_held.until > now:
             return
+        busy = {group for groups in flying.values() for group in groups}
+        with self._lock:
+            waiting = {group for group, held in self._held.items() if held.until > now}
         if not self._queue:
-            with self._lock:
-                waiting = {group for group, held in self._held.items() if held.until > now}
-            self._queue.extend(
-                self._outbox.waiting_groups(_PREFETCHED_GROUPS, busy=waiting | set(flying.values()))
-            )
-        # After trouble one patient goes first, to see whether the hub is back.
+            self._queue.extend(self._outbox.waiting_groups(_PREFETCHED_GROUPS, busy=waiting | busy))
+        # After trouble one delivery goes first, to see whether the hub is back.
         free = (1 if self._hub_held.attempts else self._workers) - len(flying)
-        while free > 0 and self._queue:
-            group = self._queue.popleft()
-            if group not in flying.values():
-                flying[pool.submit(self._deliver, group)] = group
-                free -= 1
+        while free > 0 and (groups := self._next_groups(busy | waiting)):
+            flying[pool.submit(self._deliver, groups)] = groups
+            busy.update(groups)
+            free -= 1
 
-    def _deliver(self, group: str) -> None:
-        """Send a patient's next records as one transaction and settle what the hub says."""
-        limit = 1 if group in self._one_by_one else self._batch_records
-        records, entries = _together(self._outbox.batch(group, limit))
-        if not records:
+    def _next_groups(self, busy: set[str]) -> tuple[str, ...]:
+        """The patients of the next delivery: one with whom there was trouble goes alone, others together."""
+        found: list[str] = []
+        others: list[str] = []
+        while self._queue and len(found) < self._together:
+            group = self._queue.popleft()
+            if group in busy or group in found:
+                continue
+            if found and (group in self._alone or self._on_what(group) is not self._on_what(found[0])):
+                others.append(group)
+                continue
+            found.append(group)
+            if group in self._alone:
+                break
+        self._queue.extendleft(reversed(others))
+        return tuple(found)
+
+    def _on_what(self, group: str) -> Builds:
+        return self._builds.get(group, Builds.BEFORE)
+
+    def _deliver(self, groups: Sequence[str]) -> None:
+        """Send patients' next records as one transaction and settle what the hub says."""
+        is_one = len(groups) == 1
+        limit = 1 if is_one and groups[0] in self._one_by_one else self._batch_records
+        parcel = pack(self._outbox, groups, limit)
+        self._return(groups, parcel)
+        if not parcel.records:
             return
-        request_id = _request_id(records)
-        builds = self._builds.get(group, Builds.BEFORE)
-        answer: Answer = self._hub.send(entries, request_id, self._outbox.conditions(entries, builds))
+        builds = self._on_what(groups[0])
+        conditions = self._outbox.conditions(parcel.entries, builds)
+        answer: Answer = self._hub.send(parcel.entries, parcel.request_id, conditions)
         if isinstance(answer, Applied):
-            etags = dict(zip((entry.url for entry in entries), answer.versions, strict=True))
-            self._outbox.mark_applied(records, etags)
-            self._settled(group)
-            _log.info("A-300 applied request=%s records=%d", request_id, len(records))
-        elif isinstance(answer, Rejected):
-            if answer.is_precondition and builds is not Builds.ANYTHING:
-                self._build_on_next(group, records, builds)
-            elif answer.is_final or self._is_contested_too_often(group, records):
-                self._rejected(group, records, answer)
-            else:
-                self._later(group, Later(answer.code, is_global=False))
-        elif isinstance(answer, Erased):
-            self._erased(group, records)
+            etags = dict(zip((entry.url for entry in parcel.entries), answer.versions, strict=True))
+            self._outbox.mark_applied(parcel.records, etags)
+            self._together = min(self._together * 2, self._batch_records)
+            for group in parcel.groups:
+                self._settled(group)
+            _log.info("A-300 applied request=%s records=%d", parcel.request_id, len(parcel.records))
         elif isinstance(answer, Barred):
             self._bar(answer)
+        elif isinstance(answer, Later) and answer.is_global:
+            self._later("", answer)
+        elif len(parcel.groups) > 1:
+            self._part(parcel, builds, answer)
         else:
+            self._settle_one(parcel, builds, answer)
+
+    def _return(self, groups: Sequence[str], parcel: Parcel) -> None:
+        """Put back the patients for whom there was no room; forget what is said of those who have nothing left."""
+        rest = [group for group in groups if group not in parcel.groups]
+        empty = set(parcel.groups) - {record.group for record in parcel.records}
+        with self._lock:
+            self._queue.extendleft(reversed(rest))
+            self._one_by_one -= empty
+            self._alone -= empty
+
+    def _part(self, parcel: Parcel, builds: Builds, answer: Rejected | Erased | Later) -> None:
+        """These patients do not go together as they are.
+
+        1. No answer: all of it may have been applied. Smaller numbers are carried more easily.
+        2. Another version is there, and of some nothing was heard: they may stand for themselves.
+        3. They do not, or not all of them: each alone, beginning with what was there before.
+        4. A refusal names entries: their patients go alone. It names none: smaller numbers find the one.
+        """
+        groups = set(parcel.groups)
+        is_precondition = isinstance(answer, Rejected) and answer.is_precondition
+        blamed = parcel.blamed(answer.expressions) if isinstance(answer, Rejected) else set()
+        with self._lock:
+            if isinstance(answer, Later):
+                # 1.
+                self._unheard |= groups
+                self._together = max(1, len(groups) // 2)
+            elif is_precondition and builds is Builds.BEFORE and groups & self._unheard:
+                # 2.
+                self._builds.update(dict.fromkeys(groups & self._unheard, Builds.ITSELF))
+            elif is_precondition and builds is Builds.ITSELF:
+                # 3.
+                self._alone |= groups
+                self._unheard -= groups
+                for group in groups:
+                    self._builds.pop(group, None)
+            elif blamed and blamed != groups:
+                # 4.
+                self._alone |= blamed
+            else:
+                self._together = max(1, len(groups) // 2)
+            self._queue.extendleft(reversed(parcel.groups))
+        if isinstance(answer, Later):
+            self._later("", Later(answer.code, is_global=True, after_seconds=answer.after_seconds))
+
+    def _settle_one(self, parcel: Parcel, builds: Builds, answer: Rejected | Erased | Later) -> None:
+        """What a refusal, or no answer, means for one patient's records."""
+        [group], records = parcel.groups, parcel.records
+        if isinstance(answer, Erased):
+            self._erased(group, records)
+        elif isinstance(answer, Later):
             self._later(group, answer)
+        elif answer.is_precondition and builds is not Builds.ANYTHING:
+            self._build_on_next(group, records, builds)
+        elif answer.is_final or self._is_contested_too_often(group, records):
+            self._rejected(group, records, answer)
+        else:
+            self._later(group, Later(answer.code, is_global=False))
 
     def _build_on_next(self, group: str, records: Sequence[Waiting], builds: Builds) -> None:
         """The hub holds another version than this site was told.
@@ -166,9 +243,11 @@ class Sender:
             # 1.
             if len(records) > 1:
                 self._one_by_one.add(group)
+                self._alone.add(group)
             else:
                 # 2. and 3.
                 self._builds[group] = Builds(builds + 1)
+                self._alone.add(group)
             self._queue.appendleft(group)
 
     def _is_contested_too_often(self, group: str, records: Sequence[Waiting]) -> bool:
@@ -203,6 +282,7 @@ class Sender:
         if len(records) > 1:
             with self._lock:
                 self._one_by_one.add(group)
+                self._alone.add(group)
                 self._queue.appendleft(group)
             return
         text = f"{REMEDIES[answer.code]} {answer.diagnostics}".strip()
@@ -232,6 +312,7 @@ class Sender:
             held = self._hub_held if answer.is_global else self._held.setdefault(group, _Held())
             if not answer.is_global:
                 self._one_by_one.add(group)
+                self._alone.add(group)
             if held.until <= now:
                 pause = (
                     self._retry.pause(held.attempts) if answer.after_seconds is None else answer.after_seconds
@@ -252,25 +333,5 @@ class Sender:
             self._held.pop(group, None)
             self._contested.pop(group, None)
             self._builds.pop(group, None)
+            self._unheard.discard(group)
             self._queue.append(group)
-
-
-def _together(records: Sequence[Waiting]) -> tuple[list[Waiting], list[WireEntry]]:
-    """As many records as fit into one transaction: none writes a resource twice with different content."""
-    taken: list[Waiting] = []
-    entries: dict[str, WireEntry] = {}
-    for record in records:
-        if any(
-            item.url in entries and entries[item.url].resource != item.resource for item in record.entries
-        ):
-            break
-        taken.append(record)
-        entries.update({item.url: item for item in record.entries})
-    return taken, list(entries.values())
-
-
-def _request_id(records: Sequence[Waiting]) -> str:
-    """The name of this transaction: the same records make the same name."""
-    if len(records) == 1:
-        return records[0].message_id
-    return hashlib.sha256("|".join(record.message_id for record in records).encode()).hexdigest()[:32]

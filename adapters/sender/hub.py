@@ -7,6 +7,7 @@ Leaves:  when to try again to the sender.
 
 from __future__ import annotations
 
+import gzip
 import threading
 import time
 import uuid
@@ -104,7 +105,7 @@ class HubClient:
         self._scope = scope
         self._http = httpx.Client(
             timeout=httpx.Timeout(timeout_seconds, connect=min(timeout_seconds, 10.0)),
-            headers={"Accept": "application/fhir+json", "Accept-Encoding": "identity"},
+            headers={"Accept": "application/fhir+json", "Accept-Encoding": "gzip"},
             follow_redirects=False,
             trust_env=urlsplit(hub_url).hostname not in LOOPBACK,  # a proxy is for the way out only
         )
@@ -120,7 +121,7 @@ class HubClient:
 
     def send(self, entries: Sequence[WireEntry], request_id: str, conditions: Sequence[Condition]) -> Answer:
         """Send one transaction, with one renewed token if the first is not accepted."""
-        body = self.transaction(entries, conditions)
+        body = gzip.compress(self.transaction(entries, conditions), compresslevel=6, mtime=0)
         try:
             token = self._bearer()
             response = self._post(body, token, request_id)
@@ -175,6 +176,8 @@ class HubClient:
         headers = {
             "Authorization": f"Bearer {token}",
             "Content-Type": "application/fhir+json",
+            "Content-Encoding": "gzip",
+            "Prefer": "return=minimal",
             "X-Request-Id": request_id,
         }
         return self._http.post(self._url, content=body, headers=headers)

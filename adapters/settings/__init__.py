@@ -178,7 +178,7 @@ def _checked(checker: Checker) -> Settings:
         retry_cap_seconds=number("retry", "cap_seconds", 300.0, 0.01, 86400.0),
         timeout_seconds=number("retry", "timeout_seconds", 60.0, 0.1, 600.0),
         workers=int(number("retry", "workers", 4, 1, 16)),
-        batch_records=int(number("retry", "batch_records", 20, 1, 100)),
+        batch_records=int(number("retry", "batch_records", 100, 1, 500)),
         min_free_megabytes=int(number("storage", "min_free_megabytes", 100, 0, 1_000_000)),
         own=kind.check(checker),
         path=checker.path,

@@ -126,7 +126,7 @@ def test_what_the_hub_erased_is_erased_here_and_the_log_names_nobody(filled, sen
     [group] = filled.waiting_groups(9)
     sender._hub = Says(Erased())
     with caplog.at_level("INFO"):
-        sender._deliver(group)
+        sender._deliver([group])
     assert "A-316" in caplog.text
     assert "records=1" in caplog.text
     assert group not in caplog.text
@@ -139,7 +139,7 @@ def test_what_the_hub_erased_is_erased_here_and_the_log_names_nobody(filled, sen
 def test_of_two_merged_patients_a_person_decides(outbox, sender):
     outbox.accept([a_mapped("1", "new", merged_patient_key="old")])
     sender._hub = Says(Erased())
-    sender._deliver(outbox.waiting_groups(1)[0])
+    sender._deliver(outbox.waiting_groups(1))
     assert [item["code"] for item in outbox.quarantined()] == ["A-315"]
 
 

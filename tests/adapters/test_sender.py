@@ -262,3 +262,101 @@ def test_pauses_grow_to_the_cap_with_jitter():
     retry = Retry(1, 60)
     assert 0.5 <= retry.pause(0) <= 1
     assert 30 <= retry.pause(99) <= 60
+
+
+# --- many patients in one transaction -----------------------------------------------------------------
+
+
+def many(outbox, count=60):
+    outbox.accept([a_mapped(str(number), f"p{number}", f"content {number}") for number in range(count)])
+
+
+def packed(outbox, client):
+    return Sender(outbox, client, retry=Retry(0.001, 0.01), workers=1, batch_records=100)
+
+
+def test_many_patients_take_one_round_trip(outbox, client, hub):
+    many(outbox)
+    run(packed(outbox, client))
+    assert hub.attempts == 1
+    assert len(hub.resources) == 120
+    assert hub.written_more_than_once() == []
+
+
+def test_each_patients_records_stay_in_order_beside_others(outbox, client, hub):
+    for number in range(30):
+        outbox.accept([a_mapped(f"{number % 5}", f"p{number % 5}", f"content {number}")])
+    run(packed(outbox, client))
+    texts = {
+        url: [each["code"]["text"] for each in told] for url, told in hub.resources.items() if "Basic/" in url
+    }
+    assert [len(each) for each in texts.values()] == [6] * 5
+    for told in texts.values():
+        assert told == sorted(told, key=lambda text: int(text.split()[1]))
+    assert hub.attempts == 6  # one resource is written once in a transaction
+
+
+def test_a_refusal_that_names_an_entry_sets_one_patient_apart(outbox, client, hub):
+    many(outbox)
+    hub.refuse_ids.add(ORIGIN.resource_id("Basic", "7"))
+    run(packed(outbox, client))
+    # All; all but the one, and the one.
+    assert hub.attempts == 3
+    status = outbox.status()
+    assert (status["applied"], status["quarantined"]) == (59, 1)
+
+
+def test_a_refusal_that_names_nothing_is_found_in_few_rounds(outbox, client, hub):
+    many(outbox)
+    hub.conflict_ids.add(ORIGIN.resource_id("Basic", "7"))
+    run(packed(outbox, client))
+    status = outbox.status()
+    assert (status["applied"], status["quarantined"]) == (59, 1)
+    assert hub.attempts < 40  # ten of them are the one's own
+    assert hub.written_more_than_once() == []
+
+
+@pytest.mark.parametrize("trouble", ["drop", "stall"])
+def test_a_lost_answer_for_many_is_asked_for_together(outbox, client, hub, trouble):
+    hub.hang_seconds = 2.2
+    many(outbox)
+    hub.next_actions.append(trouble)
+    run(packed(outbox, client))
+    assert outbox.status()["applied"] == 60
+    assert hub.written_more_than_once() == []
+    # Unheard; then in two halves: not as new, but as themselves.
+    assert hub.attempts <= 7
+
+
+def test_what_another_wrote_meanwhile_is_one_patients_matter(outbox, client, hub):
+    many(outbox)
+    place = f"Basic/{ORIGIN.resource_id('Basic', '7')}"
+    hub.resources[place] = [{"resourceType": "Basic", "id": "other"}]
+    run(packed(outbox, client))
+    assert outbox.status()["applied"] == 60
+    assert hub.resources[place][-1]["code"]["text"] == "content 7"
+    assert [url for url in hub.written_more_than_once() if url != place] == []
+
+
+@pytest.mark.parametrize("status", ["500", "504", "html"])
+def test_an_answer_that_settles_nothing_loses_nothing_of_many(outbox, client, hub, status):
+    many(outbox)
+    hub.next_actions.extend([status] * 3)
+    run(packed(outbox, client))
+    assert outbox.status()["applied"] == 60
+    assert hub.written_more_than_once() == []
+
+
+def test_a_large_parcel_is_divided_by_its_bytes(outbox, client, hub, monkeypatch):
+    monkeypatch.setattr("adapters.sender.parcel.MOST_BYTES", 3000)
+    many(outbox)
+    run(packed(outbox, client))
+    assert hub.attempts > 5
+    assert max(map(len, hub.bodies)) < 6000
+    assert outbox.status()["applied"] == 60
+
+
+def test_what_travels_is_compressed(outbox, client, hub):
+    many(outbox)
+    run(packed(outbox, client))
+    assert hub.received_bytes < sum(map(len, hub.bodies)) / 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import threading
 import time
@@ -53,6 +54,7 @@ class HubSimulator:
     reports: list[dict[str, Any]] = field(default_factory=list)
     token_requests: int = 0
     attempts: int = 0
+    received_bytes: int = 0
     tokens: dict[str, float] = field(default_factory=dict)
     seen_jti: set[str] = field(default_factory=set)
 
@@ -74,6 +76,9 @@ class HubSimulator:
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                hub.received_bytes += len(body)
+                if self.headers.get("Content-Encoding") == "gzip":
+                    body = gzip.decompress(body)
                 if self.path == "/token":
                     hub._token(self, body)
                 elif self.path == "/fhir":
