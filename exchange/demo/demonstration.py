@@ -1,6 +1,6 @@
-"""`exchange demo`: three facilities' records in, a hospital's question answered, for real.
+"""`exchange demo`: five facilities' records in, a hospital's question answered, for real.
 
-Everything runs as it does in a region: an own database, hub and worker processes, three adapters with their own keys
+Everything runs as it does in a region: an own database, hub and worker processes, five adapters with their own keys
 and files, HTTPS replaced by loopback. The region is invented.
 """
 
@@ -23,6 +23,8 @@ from exchange.authentication.registration import Client, register
 from exchange.demo.bundles import organizations
 from exchange.demo.ccda import write_documents
 from exchange.demo.client import FhirClient, make_client_key
+from exchange.demo.eqhali import CENTER, write_fuas
+from exchange.demo.galenhos import HOSPITAL, write_database
 from exchange.demo.hl7v2 import messages, send_over_mllp
 from exchange.demo.people_sign_in import make_people
 from exchange.demo.processes import Processes, command, require_free, wait_until_ready
@@ -76,6 +78,8 @@ class Demonstration:
             Site("primary", self.region.primary.renipress),
             Site("secondary", self.region.secondary.renipress),
             Site("tertiary", self.region.tertiary.renipress),
+            Site("eqhali", CENTER.renipress),
+            Site("galenhos", HOSPITAL.renipress),
         )
         self.question = Question(self.region, self._client)
         self.processes = Processes(folder / "log")
@@ -93,7 +97,7 @@ class Demonstration:
         self._step("1/6 database, keys and clients", self._prepare)
         self._step("2/6 hub", self._serve)
         self._step(f"3/6 an invented La Libertad of {self.people} people", self._invent)
-        self._step("4/6 three adapters deliver", self._deliver)
+        self._step("4/6 five adapters deliver", self._deliver)
         answers = self._step("5/6 the regional hospital asks for one person", self._ask)
         self.question.tell(self.out, answers)
         figures = self._figures(answers)
@@ -214,6 +218,8 @@ class Demonstration:
             return
         write_trama(self.region, self._source("primary"), "both")
         write_documents(self.region, self._source("tertiary"))
+        write_fuas(self.region, self._source("eqhali"))
+        write_database(self.region, self._source("galenhos"))
         mark.touch()
 
     def _deliver(self) -> None:

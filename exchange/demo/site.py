@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from exchange.demo.galenhos import DATABASE
+
 SITES: Final = Path(__file__).resolve().parents[2] / "deploy" / "sites"
 
 
@@ -43,4 +45,6 @@ class Site:
         }
         if source is None:
             return told | {"ADAPTER_MLLP_PORT": str(mllp_port)}
+        if self.name == "galenhos":
+            return told | {"ADAPTER_DATABASE_URL": f"sqlite:///{source / DATABASE}"}
         return told | {"ADAPTER_SOURCE_FOLDER": str(source)}
