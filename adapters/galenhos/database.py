@@ -126,14 +126,22 @@ def _engine(url: URL, seconds: int) -> Engine:
     """An engine without a pool: between two pieces the hospital has its connection back."""
     arguments: dict[str, Any] = {}
     kind = url.get_backend_name()
+    is_pymssql = url.get_driver_name() == "pymssql"
     if kind == "mssql":
-        arguments = {"timeout": seconds, "login_timeout": 15}
+        # pymssql's time-out is a statement's, pyodbc's that of signing in.
+        arguments = {"timeout": seconds, "login_timeout": 15} if is_pymssql else {"timeout": 15}
     elif kind == "postgresql":
         arguments = {"connect_timeout": 15}
     elif kind == "sqlite" and url.database:
         path = url.database.removeprefix("file:")
         url = url.set(database=f"file:{quote(path)}", query={"mode": "ro", "uri": "true"})
     made = create_engine(url, poolclass=NullPool, hide_parameters=True, connect_args=arguments)
+    if kind == "mssql" and not is_pymssql:
+
+        @event.listens_for(made, "connect")
+        def in_time(connection: Any, _: Any) -> None:
+            connection.timeout = seconds
+
     if kind == "sqlite":
 
         @event.listens_for(made, "connect")

@@ -194,6 +194,10 @@ def test_an_engine_that_cannot_be_asked_is_refused():
     with pytest.raises(SettingsError) as raised:
         Database(Access("oracle://lector@servidor/x", "", 5))
     assert raised.value.faults[0].code in {"A-142", "A-143"}
-    with pytest.raises(SettingsError):
-        Database(Access("nada://x", "", 5))
+    for url in ("nada://x", "mssql+pymssql://lector@servidor/SIGH"):
+        with pytest.raises(SettingsError) as raised:
+            Database(Access(url, "secreta", 5))
+        assert raised.value.faults[0].code == "A-142"
+        assert "chasqui[galenhos]" in raised.value.faults[0].text
+        assert "secreta" not in str(raised.value)
     assert os.environ.get("ADAPTER_DATABASE_PASSWORD") is None
