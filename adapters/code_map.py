@@ -46,8 +46,8 @@ class Coding:
     display: str = ""
 
     def as_fhir(self) -> dict[str, str]:
-        """The FHIR Coding."""
-        result = {"system": self.system, "code": self.code}
+        """The FHIR Coding, whose code has no two spaces in a row."""
+        result = {"system": self.system, "code": " ".join(self.code.split())}
         if self.display:
             result["display"] = self.display
         return result

@@ -128,5 +128,5 @@ def _registered(row: Row, dates: Mapping[str, str], zone: ZoneInfo) -> str | Non
     day = dates.get("fecha_registro")
     hour = _HOUR.match(row.get("hora_registro"))
     if day and "T" not in day and hour:
-        return written_date(f"{day} {hour.group(1)}:{hour.group(2)}:00", zone)
+        day = written_date(f"{day} {hour.group(1)}:{hour.group(2)}:00", zone)
     return as_instant(day, zone)

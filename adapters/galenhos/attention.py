@@ -60,7 +60,7 @@ def tell(gathered: Gathered, encounter: Resource, case: Case) -> None:
     if kind is None:
         gathered.miss(encounter, "tipo_servicio", fields.get("kind", "NULL"))
     if fields.get("ups") or fields.get("service"):
-        coding = [{"system": UPS_SYSTEM, "code": fields["ups"]}] if fields.get("ups") else None
+        coding = [Coding(UPS_SYSTEM, fields["ups"]).as_fhir()] if fields.get("ups") else None
         words = {"text": fields["service"]} if fields.get("service") else {}
         encounter["serviceType"] = {**({"coding": coding} if coding else {}), **words}
     encounter["subject"] = gathered.subject

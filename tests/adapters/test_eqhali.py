@@ -311,3 +311,20 @@ def test_every_date_and_code_is_found_again(attended, born, due, word, dni, ups)
     told = str([as_fhir(outcome) for outcome in outcomes])
     for text in (attended.isoformat(), born.isoformat(), due.isoformat(), word, dni, ups, ups[:3]):
         assert text in told
+
+
+def test_a_code_has_no_two_spaces_in_a_row():
+    outcome = one(ups="30  16", id_servicio="0 \x07 6")
+    check_admitted([outcome])
+    assert [item["code"] for item in encounter(outcome)["serviceType"]["coding"]] == ["30 16", "0 6"]
+
+
+def test_midnight_is_an_instant_too():
+    assert (
+        one(fecha_registro="06/03/2026", hora_registro="00:00").record.source_time
+        == "2026-03-06T00:00:00-05:00"
+    )
+    assert (
+        one(fecha_registro="06/03/2026", hora_registro="0:01").record.source_time
+        == "2026-03-06T00:01:00-05:00"
+    )
