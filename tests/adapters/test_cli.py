@@ -147,6 +147,6 @@ def test_every_code_and_variable_is_documented():
     docs = (Path(__file__).parents[2] / "docs" / "adapters.md").read_text("utf-8")
     written = set()
     for path in (Path(__file__).parents[2] / "adapters").rglob("*.py"):
-        written |= set(re.findall(r"A-\d{3}", path.read_text("utf-8")))
-    assert sorted(written - set(re.findall(r"A-\d{3}", docs))) == []
+        written |= set(re.findall(r"\bA-\d{3}", path.read_text("utf-8")))
+    assert sorted(written - set(re.findall(r"\bA-\d{3}", docs))) == []
     assert sorted(name for name in ENVIRONMENT if name not in docs) == []
