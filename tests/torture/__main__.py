@@ -44,13 +44,14 @@ DRAIN_SECONDS = 900
 class Torture:
     """One run."""
 
-    def __init__(self, folder: Path, *, days: int, kills: int, seconds: float, seed: int, say: bool) -> None:
+    def __init__(self, folder: Path, *, days: int, kills: int, seconds: float, seed: int = 1,
+                 bits_per_second: int = 32_000, say: bool = False) -> None:  # fmt: skip
         self.days, self.kills, self.day_seconds, self.say = days, kills, seconds / days, say
         self.chance = random.Random(seed)
         self.stop = threading.Event()
         self.failures: list[BaseException] = []
         self.hub = Killed()
-        self.link = WeakLink(self.hub.port, seed=seed)
+        self.link = WeakLink(self.hub.port, bits_per_second=bits_per_second, seed=seed)
         self.hub.environment["EXCHANGE_BASE_URL"] = f"http://127.0.0.1:{self.link.port}"
         url = f"http://127.0.0.1:{self.link.port}/fhir"
         self.disk = SmallDisk(folder / "hospital" / "data")
@@ -210,7 +211,17 @@ class Torture:
         assert scopes is not None
         for each in self.adapters:
             name, prefix = each.settings.client_id, f"{each.settings.id_prefix}-"
-            client = Client(name, name, each.organization, "system", scopes, ("TREAT",), prefix, each.jwks)
+            client = Client(
+                name,
+                name,
+                each.organization,
+                "system",
+                scopes,
+                ("TREAT",),
+                prefix,
+                each.jwks,
+                is_adapter=True,
+            )
             world.spine.operate(f"clients register {name}", lambda tx, client=client: register(tx, client))
         self.ends_at = time.monotonic() + self.days * self.day_seconds
         return world

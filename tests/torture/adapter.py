@@ -35,7 +35,7 @@ poll_seconds = 0.5
 [retry]
 first_seconds = 0.2
 cap_seconds = 3
-timeout_seconds = 25
+timeout_seconds = 60
 workers = 2
 """
 HOUR = 3600

@@ -50,11 +50,6 @@ class WeakLink:
         """Carry again."""
         self._loop.call_soon_threadsafe(self._is_up.set)
 
-    def be_good(self) -> None:
-        """A line without faults, for what is left to be said."""
-        self._rate, self._loss = 100_000_000, 0.0
-        self.come_up()
-
     def close(self) -> None:
         self._server.close()
         self._loop.call_soon_threadsafe(self._loop.stop)
