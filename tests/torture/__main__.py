@@ -45,7 +45,7 @@ class Torture:
     """One run."""
 
     def __init__(self, folder: Path, *, days: int, kills: int, seconds: float, seed: int = 1,
-                 bits_per_second: int = 32_000, say: bool = False) -> None:  # fmt: skip
+                 bits_per_second: int = 32_000, timeout: int = 60, say: bool = False) -> None:  # fmt: skip
         self.days, self.kills, self.day_seconds, self.say = days, kills, seconds / days, say
         self.chance = random.Random(seed)
         self.stop = threading.Event()
@@ -56,9 +56,9 @@ class Torture:
         url = f"http://127.0.0.1:{self.link.port}/fhir"
         self.disk = SmallDisk(folder / "hospital" / "data")
         self.adapters = [
-            Adapter(folder / "hospital", "hospital", "00005197", "hl7v2-mllp", url, "mllp_port = 0"),
-            Adapter(folder / "post", "post", "00005196", "his-trama", url, f'internal_ids = {{ "{INTERNAL}" = "00005196" }}'),
-            Adapter(folder / "institute", "institute", "00007277", "ccda-folder", url),
+            Adapter(folder / "hospital", "hospital", "00005197", "hl7v2-mllp", url, timeout, "mllp_port = 0"),
+            Adapter(folder / "post", "post", "00005196", "his-trama", url, timeout, f'internal_ids = {{ "{INTERNAL}" = "00005196" }}'),
+            Adapter(folder / "institute", "institute", "00007277", "ccda-folder", url, timeout),
         ]  # fmt: skip
         self.hospital = Hospital(self.adapters[0], 150, self.day_seconds)
         self.post = Post(self.adapters[1].source, "00005196", 30)

@@ -35,7 +35,7 @@ poll_seconds = 0.5
 [retry]
 first_seconds = 0.2
 cap_seconds = 3
-timeout_seconds = 60
+timeout_seconds = {timeout}
 workers = 2
 """
 HOUR = 3600
@@ -45,13 +45,16 @@ SKEWS = (0, 0, 0, 0, 0, 0, -10 * 60, 2 * HOUR, -2 * HOUR, 26 * HOUR)
 class Adapter:
     """A site and its adapter's process. `port` is where it listens, if it does."""
 
-    def __init__(self, folder: Path, name: str, renipress: str, kind: str, url: str, more: str = "") -> None:
+    def __init__(
+        self, folder: Path, name: str, renipress: str, kind: str, url: str, timeout: int, more: str = ""
+    ) -> None:
         self.name, self.renipress, self.kind, self.folder = name, renipress, kind, folder
         self.source = folder / "source"
         self.source.mkdir(parents=True, exist_ok=True)
         self.site = folder / "site.toml"
         self.site.write_text(
-            SITE.format(renipress=renipress, name=name, kind=kind, url=url, more=more), "utf-8"
+            SITE.format(renipress=renipress, name=name, kind=kind, url=url, timeout=timeout, more=more),
+            "utf-8",
         )
         self.settings = read_settings(self.site, {})
         self.jwks = {"keys": [make_client_key(folder / "data").public_jwk]}

@@ -4,7 +4,7 @@ from tests.torture.__main__ import Torture
 
 
 def test_nothing_is_lost_doubled_delayed_or_out_of_order(tmp_path):
-    run = Torture(tmp_path, days=1, kills=8, seconds=14, seed=3, bits_per_second=500_000)
+    run = Torture(tmp_path, days=1, kills=8, seconds=14, seed=3, bits_per_second=500_000, timeout=5)
     told = run.run()
     assert told.wrong == []
     assert told.is_good
