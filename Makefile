@@ -14,6 +14,8 @@
 #   make tamper                                      attacks on the audit log: an offline verifier has to notice
 #   make plaintext-scan [NEEDLES=1000]               texts of patients, looked for wherever a hub and an adapter leave bytes
 #   make crash [POINTS=200]                         kill hub and database at random: nothing is lost, no answer without an event
+#   make torture [DAYS=7] [KILLS=1000]               adapters on weak lines, killed for a week: nothing is lost or doubled
+#   make adapters-bench [ARGS="--visits 5000"]       how fast adapters bring records into a hub beside them
 #   make fuzz   [ARGS="--max-examples 200"]          requests that nobody would write, against a hub
 #   make lint                                        style, types, who may import whom
 #   make lock                                        choose newer packages: rewrite requirements.lock
@@ -40,7 +42,7 @@ export DATABASE_URL
 
 PIP := $(PYTHON) -m pip --quiet --python $(BIN)/python install --no-warn-script-location
 
-.PHONY: help demo test bench oracle noninterference timing rank-attack examples vectors mutation tamper plaintext-scan crash fuzz lint lock dictionary clean
+.PHONY: help demo test bench oracle noninterference timing rank-attack examples vectors mutation tamper plaintext-scan crash torture adapters-bench fuzz lint lock dictionary clean
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
@@ -89,6 +91,14 @@ plaintext-scan: $(PROGRAM)
 crash: POINTS = 200
 crash: $(PROGRAM)
 	@$(BIN)/python -m tests.crash $(POINTS) $(ARGS)
+
+torture: DAYS = 7
+torture: KILLS = 1000
+torture: $(PROGRAM)
+	@$(BIN)/python -m tests.torture --days $(DAYS) --kills $(KILLS) $(ARGS)
+
+adapters-bench: $(PROGRAM)
+	@$(BIN)/python -m tests.benchmark.adapters $(ARGS)
 
 fuzz: $(PROGRAM)
 	@$(BIN)/python -m tests.conformance.fuzz $(ARGS)

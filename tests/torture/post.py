@@ -14,8 +14,10 @@ WEIGHT = "29463-7"
 class Post:
     """What was stated: each visit's weights in order, in hundred grams."""
 
-    def __init__(self, folder: Path, renipress: str, visits_a_day: int) -> None:
-        self.folder, self.renipress, self.visits_a_day = folder, renipress, visits_a_day
+    def __init__(
+        self, folder: Path, renipress: str, visits_a_day: int, items: tuple[str, ...] = ("Z000",)
+    ) -> None:
+        self.folder, self.renipress, self.visits_a_day, self.items = folder, renipress, visits_a_day, items
         self.stated: dict[str, list[int]] = {}
         self._day = 0
         self._write(
@@ -43,11 +45,14 @@ class Post:
         for visit, weights in self.stated.items():
             number = int(visit[-4:])
             row = dict.fromkeys(OLDER_COLUMNS, "") | {
-                "Id_Cita": visit, "Id_Correlativo": "1", "Fecha_Atencion": "02/07/2026", "Codigo_Item": "Z000",
+                "Id_Cita": visit, "Fecha_Atencion": "02/07/2026",
                 "Id_Paciente": f"{40_000_000 + number}{INTERNAL}", "Tipo_Diagnostico": "D", "Id_Establecimiento": INTERNAL,
                 "Peso": f"{weights[-1] // 10},{weights[-1] % 10}", "Fecha_Registro": f"{len(weights):02}/07/2026 10:00:00",
             }  # fmt: skip
-            rows.append(list(row.values()))
+            rows += [
+                list((row | {"Id_Correlativo": str(at), "Codigo_Item": item}).values())
+                for at, item in enumerate(self.items, 1)
+            ]
         self._write("TRAMA_202607.csv", list(OLDER_COLUMNS), rows)
 
     def _write(self, name: str, columns: list[str], rows: list[list[str]]) -> None:
