@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from adapters.settings.checker import Checker
+from adapters.settings.dicomweb import DICOMWEB_KEYS, check_dicomweb
 from adapters.settings.eqhali import EQHALI_KEYS, check_eqhali
+from adapters.settings.fhir_server import FHIR_KEYS, check_fhir_server
 from adapters.settings.galenhos import GALENHOS_KEYS, check_galenhos
 from adapters.settings.his import HIS_KEYS, check_his
 from adapters.settings.messages import MESSAGE_KEYS, SENDER_KEYS, check_messages
@@ -41,4 +43,6 @@ KINDS: Final[Mapping[str, Kind]] = {
     "hl7v2-folder": Kind("hl7v2", "*.hl7", MESSAGE_KEYS, {"sender": SENDER_KEYS}, check_messages),
     "hl7v2-mllp": Kind("hl7v2", "", MLLP_KEYS, MLLP_SECTIONS, check_mllp),
     "ccda-folder": Kind("ccda", "*.xml"),
+    "dicomweb": Kind("pacs", "", DICOMWEB_KEYS, check=check_dicomweb),
+    "fhir": Kind("fhir", "", FHIR_KEYS, check=check_fhir_server),
 }

@@ -22,6 +22,8 @@ _CLASSES: Final = {
     "hl7v2-folder": "message_folder:MessageFolder",
     "hl7v2-mllp": "message_port:MessagePort",
     "ccda-folder": "document_folder:DocumentFolder",
+    "dicomweb": "dicomweb:ImageArchive",
+    "fhir": "fhir_server:FhirServer",
 }
 
 
