@@ -12,11 +12,13 @@ from typing import Final
 
 import msgspec
 
-from adapters import __version__
+from adapters import MAPPING_VERSION, __version__
 from adapters.source_record import Entry, Mapped, Origin, Resource, SourceRecord
+from adapters.source_record.profiles import claim
 
 MESSAGE_SYSTEM: Final = "urn:chasqui:message"
 MAPPING_SYSTEM: Final = "urn:chasqui:mapping"
+_ASSEMBLER: Final = f"chasqui-adapter/{__version__} mapping/{MAPPING_VERSION}"
 _PARTICIPANT: Final = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
 
 _encoder: Final = msgspec.json.Encoder(decimal_format="number")
@@ -41,10 +43,11 @@ def finish(
     entries: Sequence[Entry],
     unmapped: Sequence[tuple[str, str]] = (),
 ) -> Mapped:
-    """Stamp every resource with its source and add the Provenance of the whole."""
+    """Stamp every resource with its source and the national profile that holds; add the Provenance of the whole."""
     for entry in entries:
         meta = entry.resource.setdefault("meta", {})
         meta["source"] = origin.identifier_system(origin.system)
+        claim(entry.resource)
     provenance = _provenance(origin, record, [entry.resource for entry in entries])
     return Mapped(record, (*entries, Entry(provenance)), tuple(unmapped))
 
@@ -68,7 +71,7 @@ def _provenance(origin: Origin, record: SourceRecord, resources: Sequence[Resour
         "recorded": record.recorded,
         "agent": [
             {"type": _participant("author"), "who": origin.organization()},
-            {"type": _participant("assembler"), "who": {"display": f"chasqui-adapter/{__version__}"}},
+            {"type": _participant("assembler"), "who": {"display": _ASSEMBLER}},
         ],
         "entity": [
             {

@@ -21,8 +21,8 @@ _UNKNOWN: Final = {
     "valueCode": "unknown",
 }
 _ID_TYPE_V2: Final = "http://terminology.hl7.org/CodeSystem/v2-0203"
-_COUNTRIES: Final = peru.RENHICE + "CodeSystem/PaisesCS"
 
+HISTORY_WORDS: Final = "Historia clínica"
 # kind → (system, IdspersonaPeru code, v2-0203 code, text)
 _DOCUMENTS: Final[dict[str, tuple[str, str | None, str | None, str]]] = {
     "dni": (peru.DNI_SYSTEM, "1", "NI", "DNI"),
@@ -33,7 +33,8 @@ _DOCUMENTS: Final[dict[str, tuple[str, str | None, str | None, str]]] = {
 }
 DOCUMENT_KINDS: Final = tuple(_DOCUMENTS)
 _ISSUED_IN_PERU: Final = frozenset({"dni", "ce", "cnv"})
-
+UNCHECKED: Final = "documento-sin-validar"
+"""The kind of a document that has not the form of what it is said to be: nobody is known by it."""
 _NO_NAME: Final = frozenset(
     {
         "RN", "R.N", "R.N.", "NN", "N.N", "N.N.", "NNN", "BB", "XX", "XXX", "S/N", "SN", "-", ".", "0",
@@ -114,50 +115,58 @@ def is_dni(value: str) -> bool:
     return bool(_DNI.match(value))
 
 
-def fhir_identifier(origin: Origin, item: PersonIdentifier) -> Resource:
-    """An Identifier with type and country of issue; a local number gets the facility's own system."""
-    known = _DOCUMENTS.get(item.kind)
-    if known is None:
-        code = "MR" if item.kind == "hc" else "PI"
-        kind: Resource = {
-            "coding": [{"system": _ID_TYPE_V2, "code": code}],
-            "text": item.label or _local_text(item.kind),
-        }
-        return {
-            "type": kind,
-            "system": item.system or origin.identifier_system(item.kind),
-            "value": item.value,
-        }
-    system, person_code, v2_code, text = known
-    codings = []
-    if person_code:
-        codings.append({"system": peru.PERSON_ID_TYPES, "code": person_code})
-    if v2_code:
+def fhir_identifier(origin: Origin, item: PersonIdentifier, *, is_national: bool = True) -> Resource:
+    """An Identifier with type and country of issue; a local number gets the facility's own system.
+
+    In the national form the type has a code of the persons' identifiers or none; elsewhere HL7's own stands beside.
+    """
+    system, person_code, v2_code, text = _DOCUMENTS.get(item.kind) or _local(origin, item.kind)
+    kind: Resource = {}
+    if country := _country(item):
+        kind["extension"] = [country_extension(country)]
+    codings = [{"system": peru.PERSON_ID_TYPES, "code": person_code}] if person_code else []
+    if v2_code and not is_national:
         codings.append({"system": _ID_TYPE_V2, "code": v2_code})
-    kind = {}
-    country = "PER" if item.kind in _ISSUED_IN_PERU else item.country
-    if country:
-        kind["extension"] = [
-            {
-                "url": peru.COUNTRY_EXTENSION,
-                "valueCodeableConcept": {"coding": [{"system": _COUNTRIES, "code": country}]},
-            }
-        ]
     if codings:
         kind["coding"] = codings
-    kind["text"] = text
+    kind["text"] = item.label or text
     result: Resource = {"type": kind, "system": item.system or system, "value": item.value}
     if item.kind in {"dni", "ce"}:
         result = {"use": "official", **result}
     return result
 
 
-def _local_text(kind: str) -> str:
-    return "Historia clínica" if kind == "hc" else "Número interno del establecimiento"
+def country_extension(country: str) -> Resource:
+    """Of which country something is. Units: ISO 3166-1 alpha-3."""
+    concept = {"coding": [{"system": peru.COUNTRIES, "code": country}]}
+    return {"url": peru.COUNTRY_EXTENSION, "valueCodeableConcept": concept}
+
+
+def _country(item: PersonIdentifier) -> str | None:
+    """Who issued it: Peru what only Peru issues and what a facility numbers itself, else what the source tells."""
+    if item.kind in _DOCUMENTS:
+        return peru.PERU if item.kind in _ISSUED_IN_PERU else item.country
+    return item.country if _is_of_unknown_kind(item.kind) else peru.PERU
+
+
+def _is_of_unknown_kind(kind: str) -> bool:
+    return kind in {UNCHECKED, "id"} or kind.startswith("id-")
+
+
+def _local(origin: Origin, kind: str) -> tuple[str, None, str | None, str]:
+    """A number that is no document: the facility's own, or one of which only its giver knows what it is."""
+    system = origin.identifier_system(kind)
+    if kind == UNCHECKED:
+        return system, None, None, "Documento sin validar"
+    if _is_of_unknown_kind(kind):
+        return system, None, None, "Otro número de identificación"
+    if kind == "hc":
+        return system, None, "MR", HISTORY_WORDS
+    return system, None, "PI", "Número interno del establecimiento"
 
 
 def human_name(name: PersonName, use: str = "official") -> Resource:
-    """A HumanName whose family is what the document prints, with the maternal surname beside it."""
+    """A HumanName whose family is what the document prints, with each surname by itself beside it."""
     result: Resource = {"use": use}
     family = " ".join(part for part in (name.paternal, name.maternal, name.third) if part)
     if family:
@@ -165,6 +174,8 @@ def human_name(name: PersonName, use: str = "official") -> Resource:
     extensions = []
     if name.maternal:
         extensions.append({"url": peru.MOTHERS_FAMILY_EXTENSION, "valueString": name.maternal})
+    if name.paternal and name.maternal:
+        extensions.append({"url": peru.FATHERS_FAMILY_EXTENSION, "valueString": name.paternal})
     if name.third:
         extensions.append({"url": peru.THIRD_SURNAME_EXTENSION, "valueString": name.third})
     if extensions:
@@ -198,13 +209,16 @@ def patient(
     gender: str | None,
     birth_date: str | None,
 ) -> Resource:
-    """A Patient with what the source really knows."""
+    """A Patient with what the source really knows, as PacientePe where that is enough for it."""
     resource: Resource = {
         "resourceType": "Patient",
         "id": origin.resource_id("Patient", patient_key),
     }
     if identifiers:
-        resource["identifier"] = [fhir_identifier(origin, item) for item in identifiers]
+        is_national = not name.is_missing and all(map(_country, identifiers))
+        resource["identifier"] = [
+            fhir_identifier(origin, item, is_national=is_national) for item in identifiers
+        ]
     resource["active"] = True
     if not name.is_missing:
         resource["name"] = [human_name(name)]

@@ -17,6 +17,7 @@ from adapters.tertiary.observations import observation, results
 from adapters.tertiary.plans import planned
 from adapters.tertiary.treatments import happened, immunization, medication, procedure
 from adapters.tertiary.xml import Element
+from exchange.fhir.peru import CIE10_SYSTEM
 
 _ROOT: Final = "2.16.840.1.113883.10.20.22.4."
 _PROBLEM, _ALLERGY = _ROOT + "4", _ROOT + "7"
@@ -95,7 +96,10 @@ def _condition(gathered: Gathered, source: Element, concern: Element) -> None:
     condition["code"] = code
     condition["subject"] = gathered.subject()
     if began := source.moment("effectiveTime", gathered.zone):
-        condition["onsetDateTime"] = began
+        if any(item["system"] == CIE10_SYSTEM for item in code.get("coding", [])):
+            condition["onsetPeriod"] = {"start": began}  # as the national profile writes it
+        else:
+            condition["onsetDateTime"] = began
     if ended:
         condition["abatementDateTime"] = ended
     if recorded := concern.moment("author/time", gathered.zone):

@@ -22,10 +22,16 @@ RENIPRESS_SYSTEM: Final = "urn:chasqui:pe:renipress"
 CMP_SYSTEM: Final = "urn:chasqui:pe:colegio"
 
 PERSON_ID_TYPES: Final = RENHICE + "CodeSystem/IdspersonaPeru"
+PERSON_ID_CODES: Final = frozenset({"1", "2", "3"})
+"""DNI, carné de extranjería, passport: the codes of IdspersonaPeru that are known. The whole list was never published."""
+FACILITY_CODES: Final = RENHICE + "CodeSystem/IPRESSCS"
 COLLEGES: Final = RENHICE + "CodeSystem/ColegiosProfesionalesSaludCS"
+COUNTRIES: Final = RENHICE + "CodeSystem/PaisesCS"
+PERU: Final = "PER"
 COUNTRY_EXTENSION: Final = RENHICE + "StructureDefinition/pe-pais"
 UBIGEO_EXTENSION: Final = RENHICE + "StructureDefinition/pe-ubigeo"
 THIRD_SURNAME_EXTENSION: Final = RENHICE + "StructureDefinition/pe-tercerapellido"
+FATHERS_FAMILY_EXTENSION: Final = "http://hl7.org/fhir/StructureDefinition/humanname-fathers-family"
 MOTHERS_FAMILY_EXTENSION: Final = "http://hl7.org/fhir/StructureDefinition/humanname-mothers-family"
 MOTHERS_FAMILY_EXTENSIONS: Final = (
     MOTHERS_FAMILY_EXTENSION,
@@ -41,6 +47,10 @@ CPMS_SYSTEM: Final = "urn:chasqui:pe:cpms"
 PATIENT_PROFILE: Final = RENHICE + "StructureDefinition/PacientePe"
 CONDITION_PROFILE: Final = RENHICE + "StructureDefinition/ConditionPe"
 ORGANIZATION_PROFILE: Final = RENHICE + "StructureDefinition/OrganizacionPe"
+PRACTITIONER_PROFILE: Final = RENHICE + "StructureDefinition/PractitionerPe"
+COMPOSITION_PROFILE: Final = RENHICE + "StructureDefinition/CompositionPe"
+BASIC_INFORMATION: Final = "60591-5"
+"""LOINC's patient summary document: what Peru calls información clínica básica."""
 
 LEVEL_SYSTEM: Final = "urn:chasqui:pe:categoria-ipress"
 
