@@ -18,8 +18,10 @@ import msgspec
 from adapters.source_record.bundle import encode
 
 _TYPES: Final = frozenset({
-    "AllergyIntolerance", "Condition", "Immunization", "MedicationDispense", "Observation", "Procedure",
-    "ServiceRequest",
+    "AllergyIntolerance", "Appointment", "CarePlan", "CareTeam", "ClinicalImpression", "Condition", "DeviceRequest",
+    "DiagnosticReport", "Encounter", "EpisodeOfCare", "FamilyMemberHistory", "Flag", "ImagingStudy", "Immunization",
+    "MedicationAdministration", "MedicationDispense", "MedicationRequest", "MedicationStatement", "NutritionOrder",
+    "Observation", "Procedure", "RiskAssessment", "ServiceRequest",
 })  # fmt: skip
 _IN_ERROR: Final = "entered-in-error"
 _TERMINOLOGY: Final = "http://terminology.hl7.org/CodeSystem/"
@@ -30,7 +32,7 @@ _VERIFICATION: Final = {
 
 
 def is_item(url: str) -> bool:
-    """Whether a resource is one of a record's items: patient, visit and Provenance are not."""
+    """Whether a resource is one of a record's items, and may say that it was entered in error."""
     return url.partition("/")[0] in _TYPES
 
 

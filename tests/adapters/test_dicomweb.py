@@ -17,6 +17,7 @@ from adapters.dicomweb.model import Attributes
 from adapters.settings.identifiers import IdentifierRule
 from adapters.source_record import Mapped, Origin, Refused
 from adapters.sources.owners import Nobody
+from exchange.fhir.peru import MOTHERS_FAMILY_EXTENSION
 from exchange.fhir.validate import check
 from tests.adapters.conftest import GOLDEN, ID_KEY, LIMA, RENIPRESS, as_fhir, check_golden, check_valid
 
@@ -138,7 +139,8 @@ def test_a_patient_is_known_by_who_gave_each_number():
     assert found["identifier"][0]["type"]["text"] == "DNI"
     name = found["name"][0]
     assert name["family"] == "QUISPE MAMANI"
-    assert name["_family"]["extension"][0]["valueString"] == "MAMANI"
+    surnames = {each["url"]: each["valueString"] for each in name["_family"]["extension"]}
+    assert surnames[MOTHERS_FAMILY_EXTENSION] == "MAMANI"
     assert name["given"] == ["ROSA", "ELVIRA"]
     scripts = {each["extension"][0]["valueCode"]: each["family"] for each in found["name"][1:]}
     assert scripts == {"IDE": "山田", "SYL": "やまだ"}
@@ -147,7 +149,7 @@ def test_a_patient_is_known_by_who_gave_each_number():
 
 def test_a_number_without_an_issuer_is_the_facilitys_own_and_no_document():
     found = person(mapped(changed(t00100021=None, t00101002=None)))
-    assert found["identifier"][0]["type"]["coding"][0]["code"] == "MR"
+    assert found["identifier"][0]["system"] == f"urn:chasqui:ipress:{RENIPRESS}:hc"
 
 
 def test_a_dni_of_seven_digits_is_no_dni():
@@ -198,7 +200,7 @@ def test_the_archives_own_offset_is_kept():
 
 
 def test_a_series_without_modality_or_uid_is_counted():
-    nameless = {tag: told for tag, told in SERIES.items() if tag not in {"0020000E"}}
+    nameless = {tag: told for tag, told in SERIES.items() if tag != "0020000E"}
     plain = {tag: told for tag, told in SERIES.items() if tag != "00080060"}
     outcome = mapped(series=[nameless, plain])[-1]
     assert ("series", "(sin UID)") in outcome.unmapped

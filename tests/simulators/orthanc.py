@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Self
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -94,7 +95,7 @@ def _wait(server: Orthanc, process: subprocess.Popen[bytes], log: Path) -> None:
 
 def a_dicom_file(study: str, series: str, instance: str, **attributes: object) -> bytes:
     """A small file of an image without pixels, as a modality would send it."""
-    from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+    from pydicom.dataset import FileDataset, FileMetaDataset
     from pydicom.uid import ExplicitVRLittleEndian
 
     meta = FileMetaDataset()
@@ -105,16 +106,8 @@ def a_dicom_file(study: str, series: str, instance: str, **attributes: object) -
     file.SpecificCharacterSet = attributes.pop("charset", "ISO_IR 100")
     file.SOPClassUID, file.SOPInstanceUID = meta.MediaStorageSOPClassUID, instance
     file.StudyInstanceUID, file.SeriesInstanceUID = study, series
-    for name, value in attributes.items():
-        if isinstance(value, list) and value and isinstance(value[0], dict):
-            items = []
-            for told in value:
-                item = Dataset()
-                for key, part in told.items():
-                    setattr(item, key, part)
-                items.append(item)
-            value = items
-        setattr(file, name, value)
+    for name, told in attributes.items():
+        setattr(file, name, told)
     buffer = io.BytesIO()
     file.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()
@@ -161,7 +154,7 @@ class ArchiveSimulator:
         Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}/dicom-web"
 
-    def __enter__(self) -> ArchiveSimulator:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_exc: object) -> None:
