@@ -27,10 +27,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from adapters.hl7v2.framing import Deframer, frame
+from adapters.hl7v2.framing import frame
 from adapters.sender.client_key import make_client_key
 from tests.adapters.conftest import write_site
 from tests.simulators.hub import HubSimulator
+from tests.simulators.mllp_answer import mllp_answer
 
 PATIENTS = 24
 FEEDERS = 4
@@ -125,20 +126,12 @@ def feed(runner: Runner, patients: list[int], stop: threading.Event, acknowledge
             with socket.create_connection(("127.0.0.1", runner.port), timeout=2) as connection:
                 while not stop.is_set():
                     connection.sendall(frame(message(*held)))
-                    assert b"MSA|AA|P%dN%d" % held in _answer(connection)
+                    assert b"MSA|AA|P%dN%d" % held in mllp_answer(connection)
                     acknowledged[held[0]] = held[1]
                     held = next(queue)
                     time.sleep(0.02)
         except (OSError, EOFError):
             time.sleep(0.05)
-
-
-def _answer(connection: socket.socket) -> bytes:
-    deframer = Deframer(10_000)
-    while chunk := connection.recv(4096):
-        for item in deframer.feed(chunk):
-            return item.content
-    raise EOFError
 
 
 def torture(folder: Path, *, seconds: float, kills: int, seed: int, trouble: float = 0.25) -> Told:

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from adapters.hl7v2.framing import Deframer, frame
+from adapters.hl7v2.framing import frame
 from exchange.authentication.registration import Client, register
 from exchange.crypto.roots.choice import open_root
 from exchange.requester import parse_registered_scopes
@@ -25,6 +25,7 @@ from exchange.store.migrate import migrate
 from tests.crash.killed import Killed
 from tests.passage.world import World
 from tests.sample.requester import EVERY_SCOPE
+from tests.simulators.mllp_answer import mllp_answer
 from tests.torture.adapter import Adapter
 from tests.torture.post import INTERNAL, Post
 
@@ -118,7 +119,7 @@ class Bench:
                 ]
                 for text in texts:
                     connection.sendall(frame(text.encode()))
-                    assert b"MSA|AA|" in _answer(connection)
+                    assert b"MSA|AA|" in mllp_answer(connection)
 
     def _adapter(self, name: str, renipress: str, kind: str, more: str) -> Adapter:
         adapter = Adapter(self.folder / name, name, renipress, kind, self.url, 60, more)
@@ -150,14 +151,6 @@ class Bench:
         lines = Path(f"/proc/{adapter.process.pid}/status").read_text().splitlines()
         peak = next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
         self.figures["adapter_rss_mb"] = max(self.figures.get("adapter_rss_mb", 0), round(peak))
-
-
-def _answer(connection: socket.socket) -> bytes:
-    deframer = Deframer(100_000)
-    while chunk := connection.recv(65536):
-        for item in deframer.feed(chunk):
-            return item.content
-    raise EOFError
 
 
 def main() -> int:

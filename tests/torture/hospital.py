@@ -7,7 +7,8 @@ import socket
 import threading
 import time
 
-from adapters.hl7v2.framing import Deframer, frame
+from adapters.hl7v2.framing import frame
+from tests.simulators.mllp_answer import mllp_answer
 from tests.torture.adapter import Adapter
 
 PATIENTS = 24
@@ -50,10 +51,10 @@ class Hospital:
                         patient, at = held[0]
                         if patient == POISONED and at == 2 and not self.is_poisoned:
                             connection.sendall(frame(merge(patient)))
-                            assert b"MSA|AE|" in _answer(connection)
+                            assert b"MSA|AE|" in mllp_answer(connection)
                             self.is_poisoned = True
                         connection.sendall(frame(message(patient, at)))
-                        answer = _answer(connection)
+                        answer = mllp_answer(connection)
                         assert b"MSA|AA|P%dN%d" % (patient, at) in answer, answer
                         self.acknowledged[patient] = at
                         held.pop(0)
@@ -91,11 +92,3 @@ def place_of(encounter: dict) -> tuple[int, int] | None:
     """Whose stay it is, and at which number."""
     found = re.fullmatch(r"V(\d+)", encounter.get("identifier", [{}])[0].get("value", ""))
     return (int(found.group(1)), int(encounter["location"][0]["location"]["display"])) if found else None
-
-
-def _answer(connection: socket.socket) -> bytes:
-    deframer = Deframer(10_000)
-    while chunk := connection.recv(4096):
-        for item in deframer.feed(chunk):
-            return item.content
-    raise EOFError
