@@ -1,7 +1,7 @@
-"""`exchange demo`: five facilities' records in, a hospital's question answered, for real.
+"""`exchange demo`: seven facilities' records in, a hospital's question answered, for real.
 
-Everything runs as it does in a region: an own database, hub and worker processes, five adapters with their own keys
-and files, HTTPS replaced by loopback. The region is invented.
+Everything runs as it does in a region: an own database, hub and worker processes, seven adapters with their own
+keys and sources, HTTPS replaced by loopback. The region is invented.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,14 +24,18 @@ from exchange.demo.bundles import organizations
 from exchange.demo.ccda import write_documents
 from exchange.demo.client import FhirClient, make_client_key
 from exchange.demo.eqhali import CENTER, write_fuas
+from exchange.demo.fhir_resources import FHIR_SITE, RESOURCES, write_resources
 from exchange.demo.galenhos import HOSPITAL, write_database
+from exchange.demo.history import LIMA
 from exchange.demo.hl7v2 import messages, send_over_mllp
+from exchange.demo.images import ARCHIVE, ARCHIVE_SITE, write_archive
 from exchange.demo.people_sign_in import make_people
 from exchange.demo.processes import Processes, command, require_free, wait_until_ready
 from exchange.demo.processes import run as run_command
 from exchange.demo.question import ASKING_SCOPE, AUDIT_SCOPE, FILING_SCOPE, Question
 from exchange.demo.region import Region, build_region
 from exchange.demo.site import Site
+from exchange.demo.sources import Sources
 from exchange.demo.trama import write_trama
 from exchange.fhir import peru
 from exchange.hub import Hub, embedded, open_hub, prepare
@@ -41,6 +45,7 @@ from exchange.settings import Settings, settings
 
 REFERENCE_DATE: Final = date(2026, 6, 30)
 MLLP_PORT: Final = 2575
+SOURCES_PORT: Final = 8790
 DELIVERY_SECONDS: Final = 900
 PROGRESS_SECONDS: Final = 3
 CLINIC_SCOPE: Final = "system/*.cruds"
@@ -80,10 +85,15 @@ class Demonstration:
             Site("tertiary", self.region.tertiary.renipress),
             Site("eqhali", CENTER.renipress),
             Site("galenhos", HOSPITAL.renipress),
+            Site("dicomweb", ARCHIVE_SITE.renipress),
+            Site("fhir", FHIR_SITE.renipress),
         )
         self.question = Question(self.region, self._client)
         self.processes = Processes(folder / "log")
         self.mllp_port = int(os.environ.get("ADAPTER_MLLP_PORT", MLLP_PORT))
+        self.sources_port = int(os.environ.get("DEMO_SOURCES_PORT", SOURCES_PORT))
+        self.sources: Sources | None = None
+        self.delivered: dict[str, int] = {}
         self.started = time.monotonic()
         self.settings = self._settings()
         self.hub: Hub | None = None
@@ -94,10 +104,11 @@ class Demonstration:
         """All six steps; the figures of the last line."""
         require_free(self.settings.port, "EXCHANGE_PORT")
         require_free(self.mllp_port, "ADAPTER_MLLP_PORT")
+        require_free(self.sources_port, "DEMO_SOURCES_PORT")
         self._step("1/6 database, keys and clients", self._prepare)
         self._step("2/6 hub", self._serve)
         self._step(f"3/6 an invented La Libertad of {self.people} people", self._invent)
-        self._step("4/6 five adapters deliver", self._deliver)
+        self._step("4/6 seven adapters deliver", self._deliver)
         answers = self._step("5/6 the regional hospital asks for one person", self._ask)
         self.question.tell(self.out, answers)
         figures = self._figures(answers)
@@ -133,6 +144,8 @@ class Demonstration:
     def stop(self) -> None:
         """End every process that was started, and the embedded database."""
         self.processes.stop()
+        if self.sources is not None:
+            self.sources.stop()
         if self.hub is not None:
             self.hub.store.close()
         if self.settings.database_url is None:
@@ -220,9 +233,13 @@ class Demonstration:
         write_documents(self.region, self._source("tertiary"))
         write_fuas(self.region, self._source("eqhali"))
         write_database(self.region, self._source("galenhos"))
+        write_archive(self.region, self._source("dicomweb"), datetime.now(LIMA).date())
+        write_resources(self.region, self._source("fhir"))
         mark.touch()
 
     def _deliver(self) -> None:
+        self.sources = Sources(self.sources_port)
+        self.sources.start(self._source("dicomweb") / ARCHIVE, self._source("fhir") / RESOURCES)
         for site in self.sites:
             self.processes.start(f"adapter-{site.name}", [command("adapter"), "run", str(site.file)],
                                  self._environment(site))  # fmt: skip
@@ -233,6 +250,7 @@ class Demonstration:
         states = self._wait_until_quiet(times=1 if delivered.exists() else 2)
         delivered.touch()
         for site, state in zip(self.sites, states, strict=True):
+            self.delivered[site.name] = state["applied"]
             self.out.print(
                 f"    {site.name:9} {state['applied']} records applied, {state['quarantined']} in quarantine"
             )
@@ -294,6 +312,7 @@ class Demonstration:
                 "SELECT count(*) FROM (SELECT person FROM patient_record GROUP BY person HAVING count(*) > 1) shared"
             )[0][0]
         return {
+            "sources": self._patients_by_source(),
             "facilities": facilities,
             "people": self.people,
             "source_patients": patients,
@@ -305,6 +324,24 @@ class Demonstration:
             "audit_verified": verified["verified"],
             "seconds": round(time.monotonic() - self.started, 1),
         }
+
+    def _patients_by_source(self) -> dict[str, dict[str, int]]:
+        """What each source delivered, and how many patients its own facility finds of it through the door.
+
+        Raises: Unavailable - a source of which nothing arrived.
+        """
+        found = {}
+        for site in self.sites:
+            desk = self._client(f"desk-{site.name}", FILING_SCOPE)
+            own = f"Organization/{peru.organization_id(site.renipress)}"
+            answer = desk.request("GET", "Patient", parameters=[("organization", own), ("_summary", "count")])
+            desk.close()
+            patients = answer.json().get("total", 0) if answer.is_success else 0
+            if not patients:
+                raise Unavailable(f"nothing of the source {site.name} is found at the hub")
+            found[site.name] = {"records": self.delivered[site.name], "patients": patients}
+            self.out.print(f"    {site.name:9} {patients} patients found by the facility itself")
+        return found
 
     def _client(self, client_id: str, scope: str) -> FhirClient:
         return FhirClient(
@@ -328,4 +365,5 @@ class Demonstration:
 
     def _environment(self, site: Site) -> dict[str, str]:
         source = self._source(site.name) if site.name != "secondary" else None
-        return site.environment(self.settings.fhir_url, self.folder / "adapters", source, self.mllp_port)
+        url = f"http://127.0.0.1:{self.sources_port}"
+        return site.environment(self.settings.fhir_url, self.folder / "adapters", source, self.mllp_port, url)

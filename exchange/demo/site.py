@@ -8,6 +8,7 @@ from typing import Final
 
 from exchange.demo.galenhos import DATABASE
 
+_ASKED: Final = {"dicomweb": "dicom-web", "fhir": "fhir"}
 SITES: Final = Path(__file__).resolve().parents[2] / "deploy" / "sites"
 
 
@@ -33,7 +34,9 @@ class Site:
         """The client that its adapter is registered as."""
         return f"adapter-{self.renipress}"
 
-    def environment(self, hub_url: str, data: Path, source: Path | None, mllp_port: int) -> dict[str, str]:
+    def environment(
+        self, hub_url: str, data: Path, source: Path | None, mllp_port: int, sources_url: str = ""
+    ) -> dict[str, str]:
         """What its adapter finds in its environment; `source` is None where it listens instead of reading."""
         told = {
             "ADAPTER_HUB_URL": hub_url,
@@ -47,4 +50,6 @@ class Site:
             return told | {"ADAPTER_MLLP_PORT": str(mllp_port)}
         if self.name == "galenhos":
             return told | {"ADAPTER_DATABASE_URL": f"sqlite:///{source / DATABASE}"}
+        if path := _ASKED.get(self.name):
+            return told | {"ADAPTER_SOURCE_URL": f"{sources_url}/{path}"}
         return told | {"ADAPTER_SOURCE_FOLDER": str(source)}
