@@ -20,6 +20,7 @@ from typing import Any, Final
 from rich.console import Console
 
 from exchange.authentication.registration import Client, register
+from exchange.demo.births import write_births
 from exchange.demo.bundles import organizations
 from exchange.demo.ccda import write_documents
 from exchange.demo.client import FhirClient, make_client_key
@@ -230,6 +231,7 @@ class Demonstration:
         if mark.exists():
             return
         write_trama(self.region, self._source("primary"), "both")
+        write_births(self.region, self._source("primary"))
         write_documents(self.region, self._source("tertiary"))
         write_fuas(self.region, self._source("eqhali"))
         write_database(self.region, self._source("galenhos"))
