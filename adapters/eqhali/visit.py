@@ -83,6 +83,8 @@ def map_visit(center: Center, fua: Fua) -> Mapped:
     subject, stay = encounter["subject"], {"reference": f"Encounter/{encounter['id']}"}
     for name, content in pregnancy(fua, center.origin, subject, stay):
         read.add("Observation", name).update(content)
+        if "meta" in content:
+            read.unmapped.append((name, folded(fua.row.get(name))))
     return finish(center.origin, fua.record, read.entries, read.unmapped)
 
 

@@ -19,15 +19,16 @@ from adapters.source_record.moment import as_date
 from adapters.source_record.person import (
     PersonIdentifier,
     PersonName,
+    add_birthplace,
     is_dni,
     is_document_missing,
+    is_ubigeo,
     mother_contact,
     patient,
     person_name,
+    ubigeo_extension,
 )
-from exchange.fhir.peru import UBIGEO_EXTENSION
 
-_UBIGEO: Final = re.compile(r"^\d{6}$", re.ASCII)
 _EMAIL: Final = re.compile(r"^[^@\s]{1,64}@[^@\s]{1,190}$")
 _MAX_CHILDREN: Final = 20
 _PLACE: Final = "pacientes"
@@ -144,14 +145,12 @@ def _add_particulars(
         telecom.append({"system": "email", "value": fields["email"]})
     if telecom:
         resource["telecom"] = telecom
-    born = fields.get("ubigeo_birth", "")
-    if _UBIGEO.match(born) and "birthDate" in resource:
-        resource["_birthDate"] = {"extension": [{"url": UBIGEO_EXTENSION, "valueString": born}]}
+    add_birthplace(resource, fields.get("ubigeo_birth", ""))
     if died:
         resource["deceasedDateTime"] = died
     home: Resource = {}
-    if _UBIGEO.match(fields.get("ubigeo_home", "")):
-        home["extension"] = [{"url": UBIGEO_EXTENSION, "valueString": fields["ubigeo_home"]}]
+    if is_ubigeo(fields.get("ubigeo_home", "")):
+        home["extension"] = [ubigeo_extension(fields["ubigeo_home"])]
     if fields.get("address"):
         home["text"] = fields["address"]
     if home:

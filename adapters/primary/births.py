@@ -20,6 +20,7 @@ from adapters.source_record import Entry, Outcome, Refusal, Resource, SourceReco
 from adapters.source_record.bundle import finish, flag_unmapped
 from adapters.source_record.moment import as_instant, written_date
 from adapters.source_record.person import (
+    UNCHECKED,
     PersonIdentifier,
     PersonName,
     is_dni,
@@ -33,7 +34,10 @@ from exchange.fhir.peru import LOINC_SYSTEM, UCUM_SYSTEM
 _TERMINOLOGY: Final = "http://terminology.hl7.org/CodeSystem/"
 _BIRTH_TIME: Final = "http://hl7.org/fhir/StructureDefinition/patient-birthTime"
 _CERTIFICATE: Final = re.compile(r"^\d{8,15}$", re.ASCII)
-_GENDERS: Final = {"M": "male", "F": "female", "1": "male", "2": "female"}
+_GENDERS: Final = {
+    "M": "male", "MASCULINO": "male", "HOMBRE": "male", "VARON": "male", "VARÓN": "male", "1": "male",
+    "F": "female", "FEMENINO": "female", "MUJER": "female", "2": "female",
+}  # fmt: skip
 _DOCUMENTS: Final = {
     "DNI": "dni", "1": "dni", "CE": "ce", "2": "ce", "PAS": "passport", "PASAPORTE": "passport", "3": "passport",
     "DIE": "die", "4": "die",
@@ -41,14 +45,21 @@ _DOCUMENTS: Final = {
 _TIME: Final = re.compile(r"^(\d{1,2}):(\d{2})")
 _SCORES: Final = re.compile(r"^(\d{1,2})\s*[-/,; ]\s*(\d{1,2})$")
 _MOST_APGAR: Final = 10
+_HEAD: Final = "9843-4"  # one of R4's vital signs, whose category is fixed
 # column → (LOINC, display, words, unit)
 _MEASURES: Final = {
     "Peso_g": ("8339-4", "Birth weight Measured", "Peso al nacer", "g"),
     "Talla_cm": ("89269-5", "Body height Measured --at birth", "Talla al nacer", "cm"),
-    "Perimetrocefalico": ("9843-4", "Head Occipital-frontal circumference", "Perímetro cefálico", "cm"),
+    "Perimetrocefalico": (_HEAD, "Head Occipital-frontal circumference", "Perímetro cefálico", "cm"),
     "Perimetrotoracico": ("", "", "Perímetro torácico", "cm"),
-    "Gest_Sem": ("18185-9", "Gestational age", "Edad gestacional", "wk"),
+    "Gest_Sem": ("76516-4", "Gestational age--at birth", "Edad gestacional", "wk"),
 }  # fmt: skip
+_IN_WORDS: Final = {
+    "tipoParto": "Tipo de parto",
+    "Malfcongenita": "Malformación congénita",
+    "TiempoLigCord": "Tiempo de ligadura del cordón",
+    "Lactanciaprecoz": "Lactancia precoz",
+}
 _APGAR: Final = (("9272-6", "1 minute Apgar Score", "1"), ("9274-2", "5 minute Apgar Score", "5"))
 
 
@@ -107,7 +118,7 @@ def _birth(post: Post, table: Table, row: Row, file_time: str) -> Outcome:
     moment = _moment(post, row, date)
     is_void = row.get("Estado").upper().startswith("ANULAD")
     child = _child(post, row, key, date, moment, is_active=not is_void)
-    stay = _stay(post, key, moment or date, is_void=is_void)
+    stay = _stay(post, row, key, moment or date, is_void=is_void)
     unmapped: list[tuple[str, str]] = []
     found = _observations(post, row, key, moment or date, unmapped, is_void=is_void)
     return finish(post.origin, record, [Entry(child), Entry(stay), *map(Entry, found)], unmapped)
@@ -115,7 +126,7 @@ def _birth(post: Post, table: Table, row: Row, file_time: str) -> Outcome:
 
 def _child(post: Post, row: Row, key: str, date: str, moment: str | None, *, is_active: bool) -> Resource:
     identifiers = [PersonIdentifier("cnv", row.get("CNV"))]
-    gender = _GENDERS.get(row.get("Sexo").upper()[:1])
+    gender = _GENDERS.get(row.get("Sexo").upper().rstrip("."))
     child = patient(post.origin, key, identifiers, PersonName(), gender, date)
     child["active"] = is_active
     managing = child.pop("managingOrganization")
@@ -132,7 +143,7 @@ def _mother(row: Row) -> tuple[PersonName, list[PersonIdentifier]]:
     if not value or is_document_missing(value):
         return name, []
     if kind is None or (kind == "dni" and not is_dni(value)):
-        kind = "documento-sin-validar"
+        kind = UNCHECKED
     return name, [PersonIdentifier(kind, value)]
 
 
@@ -142,13 +153,14 @@ def _moment(post: Post, row: Row, date: str) -> str | None:
     if not found:
         return None
     try:
-        return written_date(f"{date} {found.group(1)}:{found.group(2)}:00", post.zone) if found else None
+        moment = written_date(f"{date} {found.group(1)}:{found.group(2)}:00", post.zone)
+        return as_instant(moment, post.zone)  # midnight, too, is a minute here
     except ValueError:
         return None
 
 
-def _stay(post: Post, key: str, moment: str, *, is_void: bool) -> Resource:
-    return {
+def _stay(post: Post, row: Row, key: str, moment: str, *, is_void: bool) -> Resource:
+    stay: Resource = {
         "resourceType": "Encounter",
         "id": post.origin.resource_id("Encounter", f"{key}|nacimiento"),
         "status": "entered-in-error" if is_void else "finished",
@@ -161,6 +173,15 @@ def _stay(post: Post, key: str, moment: str, *, is_void: bool) -> Resource:
         },
         "serviceProvider": post.origin.organization(),
     }
+    who: Resource = {}
+    if number := row.get("NColegio"):
+        identifier = {"system": post.origin.identifier_system("colegiatura"), "value": number}
+        who = {"type": "Practitioner", "identifier": identifier}
+    if profession := row.get("Profesion"):
+        who["display"] = profession
+    if who:
+        stay["participant"] = [{"individual": who}]
+    return stay
 
 
 def _observations(
@@ -169,11 +190,12 @@ def _observations(
     found = []
 
     def add(name: str, code: str, display: str, words: str, **value: object) -> None:
+        category = "vital-signs" if code == _HEAD else "exam"
         observation: Resource = {
             "resourceType": "Observation",
             "id": post.origin.resource_id("Observation", f"{key}|{name}"),
             "status": "entered-in-error" if is_void else "final",
-            "category": [{"coding": [{"system": _TERMINOLOGY + "observation-category", "code": "exam"}]}],
+            "category": [{"coding": [{"system": _TERMINOLOGY + "observation-category", "code": category}]}],
         }
         if code:
             observation["code"] = {
@@ -200,7 +222,7 @@ def _observations(
             add(f"Apgar{minute}", code, display, f"Apgar al minuto {minute}", valueQuantity=quantity)
     elif row.get("Apgar"):
         add("Apgar", "", "", "Apgar", valueString=row.get("Apgar"))
-    for column, words in (("tipoParto", "Tipo de parto"), ("Malfcongenita", "Malformación congénita")):
+    for column, words in _IN_WORDS.items():
         if row.get(column):
             add(column, "", "", words, valueString=row.get(column))
     return found

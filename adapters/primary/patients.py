@@ -6,27 +6,30 @@ Leaves:  matching the same person of two posts to the hub.
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from adapters.primary.masters import Post
 from adapters.primary.tables import Row, Table
 from adapters.source_record import Entry, Outcome, Refusal, Refused, Resource, SourceRecord
 from adapters.source_record.bundle import finish
+from adapters.source_record.countries import COUNTRIES
 from adapters.source_record.moment import as_date, as_instant, written_date
 from adapters.source_record.person import (
+    UNCHECKED,
     PersonIdentifier,
+    add_birthplace,
     is_dni,
     is_document_missing,
+    is_ubigeo,
     patient,
     person_name,
+    ubigeo_extension,
 )
-from exchange.fhir.peru import UBIGEO_EXTENSION
 
 _DOCUMENT_KINDS: Final = {"1": "dni", "2": "ce", "3": "passport", "4": "die", "6": "cnv"}
 _GENDERS: Final = {"M": "male", "F": "female"}
-_UBIGEO: Final = re.compile(r"^\d{6}$")
-_COUNTRY: Final = re.compile(r"^[A-Z]{3}$")
+_RENIEC_UBIGEO: Final = "urn:chasqui:pe:ubigeo-reniec"
+"""RENIEC numbers departments otherwise than INEI does, whose number pe-ubigeo is."""
 
 
 def map_patient(post: Post, table: Table, row: Row, file_time: str) -> Outcome:
@@ -76,8 +79,8 @@ def _identifiers(row: Row, key: str) -> tuple[list[PersonIdentifier], bool]:
     if value and kind and not is_document_missing(value):
         is_named = kind != "dni" or is_dni(value)
         country = row.get("Id_Pais").upper()
-        issued = country if _COUNTRY.match(country) else None
-        found.append(PersonIdentifier(kind if is_named else "documento-sin-validar", value, country=issued))
+        issued = country if country in COUNTRIES else None
+        found.append(PersonIdentifier(kind if is_named else UNCHECKED, value, country=issued))
     history = row.get("Historia_Clinica")
     if history and not is_document_missing(history):
         found.append(PersonIdentifier("hc", history))
@@ -86,15 +89,20 @@ def _identifiers(row: Row, key: str) -> tuple[list[PersonIdentifier], bool]:
 
 
 def _add_places(resource: Resource, row: Row) -> None:
-    """Where the person was born and lives, by ubigeo."""
-    born = row.get("Ubigeo_Nacimiento")
-    if _UBIGEO.match(born) and "birthDate" in resource:
-        resource["_birthDate"] = {"extension": [{"url": UBIGEO_EXTENSION, "valueString": born}]}
+    """Where the person was born and lives. An address is told as one source has it, never mixed of two."""
+    add_birthplace(resource, row.get("Ubigeo_Nacimiento"))
+    street, ubigeo = row.get("Domicilio_Declarado"), row.get("Ubigeo_Declarado")
     home: Resource = {}
-    ubigeo = row.get("Ubigeo_Declarado", "Ubigeo_Reniec")
-    if _UBIGEO.match(ubigeo):
-        home["extension"] = [{"url": UBIGEO_EXTENSION, "valueString": ubigeo}]
-    if street := row.get("Domicilio_Declarado", "Domicilio_Reniec"):
+    if street or ubigeo:
+        if is_ubigeo(ubigeo):
+            home["extension"] = [ubigeo_extension(ubigeo)]
+        hint = row.get("Referencia_Domicilio")
+        street = ", ".join(part for part in (street, hint and f"referencia: {hint}") if part)
+    else:
+        street, ubigeo = row.get("Domicilio_Reniec"), row.get("Ubigeo_Reniec")
+        if is_ubigeo(ubigeo):
+            home["extension"] = [{"url": _RENIEC_UBIGEO, "valueString": ubigeo}]
+    if street:
         home["text"] = street
     if home:
         resource["address"] = [{"use": "home", **home}]

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 PARTIAL: Final = "incompleta"
 _GROUP_ACTIVITY: Final = re.compile(r"^APP\d*$", re.IGNORECASE)
-_NUMBERS: Final = ("Peso", "Talla", "Hemoglobina", "Perimetro_Abdominal", "Perimetro_Cefalico")
-_DATES: Final = ("Fecha_Registro", "Fecha_Modificacion", "Fecha_Resultado_Hb")
+_NUMBERS: Final = (
+    "Peso", "Talla", "Hemoglobina", "Perimetro_Abdominal", "Perimetro_Cefalico", "Peso_Pregestacional",
+)  # fmt: skip
+_DATES: Final = ("Fecha_Registro", "Fecha_Modificacion", "Fecha_Resultado_Hb", "Fecha_Ultima_Regla")
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ from adapters.source_record.diagnosis import CERTAINTY, STRENGTH, TERMINOLOGY, a
 from adapters.source_record.facility import UPS_SYSTEM
 from exchange.fhir.peru import CPMS_SYSTEM, CVX_SYSTEM
 
+# CPMS has codes of a letter and four digits, such as dental acts and home visits: only the master tells them apart.
+_COULD_BE_EITHER: Final = re.compile(r"^[A-Z]\d{4}$")
 HIS_ITEM_SYSTEM: Final = "urn:chasqui:pe:his-item"
 _PROCEDURE_CODE: Final = re.compile(r"^\d{5}(\.\d+)?$|^[A-Z]?\d{4,5}\.\d{2}$")
 
@@ -63,7 +65,8 @@ def map_visit(post: Post, masters: Masters, visit: Visit) -> Outcome:
     read.entries.append(Entry(read.encounter))
     for act in _acts(visit):
         _read_act(read, masters, act)
-    read.entries.extend(Entry(item) for item in measures(post, visit, read.subject(), read.stay()))
+    found = measures(post, visit, read.subject(), read.stay(), read.unmapped)
+    read.entries.extend(map(Entry, found))
     read.encounter["serviceProvider"] = post.origin.organization()
     return finish(post.origin, visit.record, read.entries, read.unmapped)
 
@@ -106,7 +109,7 @@ def _read_act(read: _Read, masters: Masters, act: _Act) -> None:
     original = Coding(HIS_ITEM_SYSTEM, act.code)
     if item is None:
         read.unmapped.append(("item", act.code))
-    diagnosis = cie10_coding(act.code)
+    diagnosis = None if item is None and _COULD_BE_EITHER.match(act.code) else cie10_coding(act.code)
     if item is not None and item.cvx:
         _immunization(read, act, item, original)
     elif diagnosis is not None and (item is None or item.kind == "CX") and act.kind in CERTAINTY:
@@ -146,7 +149,8 @@ def _repeated(read: _Read, act: _Act, code: Resource) -> None:
 
 
 def _reason(read: _Read, act: _Act, code: Resource) -> None:
-    if act.values and act.kind not in CERTAINTY:
+    """Why the visit was, with Valor_Lab: no other resource of this visit is sure to carry it."""
+    if act.values:
         code = {**code, "text": f"{code.get('text', act.code)} (Valor Lab: {', '.join(act.values)})"}
     read.encounter.setdefault("reasonCode", []).append(code)
 

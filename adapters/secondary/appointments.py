@@ -73,7 +73,7 @@ def _what(gathered: Gathered, message: Message, found: Resource, sch: Segment) -
         found["serviceType"] = services
     if kind := gathered.coded(found, sch.field(8), "appointment-type"):
         found["appointmentType"] = kind
-    if reason := gathered.coded(found, sch.field(7), "appointment-reason", is_diagnosis=True):
+    if reason := gathered.coded(found, sch.field(7), "appointment-reason"):
         found["reasonCode"] = [reason]
     notes = [item.text for segment in message.all("NTE") for item in segment.repetitions(3)]
     if words := "\n".join(notes).strip():

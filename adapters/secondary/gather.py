@@ -24,7 +24,6 @@ _SYSTEMS: Final = {
     "LN": LOINC_SYSTEM,
     "LOINC": LOINC_SYSTEM,
     "SCT": "http://snomed.info/sct",
-    "SNM": "http://snomed.info/sct",
     "CVX": CVX_SYSTEM,
     "NDC": "http://hl7.org/fhir/sid/ndc",
     "I10C": "http://hl7.org/fhir/sid/icd-10-cm",
@@ -86,13 +85,13 @@ class Gathered:
         code, text, system = (source.component(number) for number in (1, 2, 3))
         text = text or source.component(9)
         standards = [_standard(code, system, text), _standard(*(source.component(n) for n in (4, 6, 5)))]
-        if is_diagnosis and standards[0] is None and system.upper() in _CIE10_NAMES | {""}:
+        is_cie10 = system.upper() in _CIE10_NAMES
+        if standards[0] is None and (is_cie10 or (is_diagnosis and not system)):
             standards[0] = cie10_coding(code, text)
         if not any(standards) and code:
             standards.append(self.codes.find(table, code))
         found = [item for item in standards if item is not None]
         original = Coding(self._local_system(system), code, text) if code else Coding("", "", text)
-        is_cie10 = system.upper() in _CIE10_NAMES
         if any(item.code == code and (is_cie10 or item.system == original.system) for item in found):
             original = Coding("", "", text or code)
         if not found and (code or text):

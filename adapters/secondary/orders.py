@@ -195,9 +195,7 @@ def _why(gathered: Gathered, request: Resource, order: _Order) -> None:
     detail = order.detail
     assert detail is not None
     reasons = [
-        reason
-        for item in detail.repetitions(31)
-        if (reason := gathered.coded(request, item, "order-reason", is_diagnosis=True))
+        reason for item in detail.repetitions(31) if (reason := gathered.coded(request, item, "order-reason"))
     ]
     reasons += [
         reason

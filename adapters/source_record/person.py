@@ -44,6 +44,9 @@ _NO_NAME: Final = frozenset(
     }
 )  # fmt: skip
 _NO_DOCUMENT: Final = re.compile(r"^(0*|9{8,}|S/?[DN]|SIN ?DOC.*|NO ?TIENE|-+|\.+|1{8}|X+)$", re.IGNORECASE)
+_UBIGEO: Final = re.compile(
+    r"^(0[1-9]|1\d|2[0-5])\d{4}$", re.ASCII
+)  # 25 departments; RENIEC counts countries above
 _DNI: Final = re.compile(r"^\d{8}$", re.ASCII)
 _PARTICLES: Final = frozenset(
     {"DE", "DEL", "LA", "LAS", "LOS", "EL", "Y", "VDA", "VIUDA", "SAN", "SANTA", "DA", "DI", "VON", "VAN"}
@@ -134,6 +137,23 @@ def fhir_identifier(origin: Origin, item: PersonIdentifier, *, is_national: bool
     if item.kind in {"dni", "ce"}:
         result = {"use": "official", **result}
     return result
+
+
+def is_ubigeo(text: str) -> bool:
+    """Whether a text is the code of a district of Peru."""
+    return bool(_UBIGEO.match(text))
+
+
+def ubigeo_extension(ubigeo: str) -> Resource:
+    """In which district something is."""
+    return {"url": peru.UBIGEO_EXTENSION, "valueString": ubigeo}
+
+
+def add_birthplace(resource: Resource, ubigeo: str) -> None:
+    """Where somebody was born, beside the birth date: a district of Peru is in Peru; any other code says nothing."""
+    if "birthDate" in resource and is_ubigeo(ubigeo):
+        told = resource.setdefault("_birthDate", {}).setdefault("extension", [])
+        told += [country_extension(peru.PERU), ubigeo_extension(ubigeo)]
 
 
 def country_extension(country: str) -> Resource:

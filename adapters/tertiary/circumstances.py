@@ -67,7 +67,8 @@ def family_member(gathered: Gathered, source: Element) -> None:
     relationship = gathered.coded(told, code, "relationship")
     if relationship is None:
         return
-    if code is not None and code.get("codeSystem") == _ROLE_OID:
+    is_word = code is not None and code.get("code") and " " not in code.get("code")
+    if code is not None and is_word and code.get("codeSystem") == _ROLE_OID:
         coding = {"system": _ROLE, "code": code.get("code")}
         if code.get("displayName"):
             coding["display"] = code.get("displayName")

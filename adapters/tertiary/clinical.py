@@ -22,6 +22,15 @@ from exchange.fhir.peru import CIE10_SYSTEM
 _ROOT: Final = "2.16.840.1.113883.10.20.22.4."
 _PROBLEM, _ALLERGY = _ROOT + "4", _ROOT + "7"
 _STATUS_OF_PROBLEM, _REACTION, _SEVERITY = _ROOT + "6", _ROOT + "9", _ROOT + "8"
+_STATUS_OF_ALLERGY: Final = _ROOT + "28"
+_SNOMED: Final = "http://snomed.info/sct"
+_ANY_SUBSTANCE: Final = frozenset({"105590001", "410942007"})
+_NONE_AT_ALL: Final = ("716186003", "No known allergy", "Sin alergias conocidas")
+_NONE_KNOWN: Final = {
+    "medication": ("409137002", "No known drug allergy", "Sin alergias conocidas a medicamentos"),
+    "food": ("429625007", "No known food allergy", "Sin alergias conocidas a alimentos"),
+    "environment": ("428607008", "No known environmental allergy", "Sin alergias ambientales conocidas"),
+}
 _TERMINOLOGY: Final = "http://terminology.hl7.org/CodeSystem/"
 _SEVERITIES: Final = {"255604002": "mild", "6736007": "moderate", "24484000": "severe", "399166001": "severe"}
 _CLINICAL: Final = {"55561003": "active", "73425007": "inactive", "413322009": "resolved"}
@@ -114,31 +123,31 @@ def _allergies(gathered: Gathered, source: Element) -> None:
 
 
 def _allergy(gathered: Gathered, source: Element, concern: Element) -> None:
-    """An allergy observation; a negated one says that none is known, of the kind that it names."""
+    """An allergy observation; a negated one denies what it names: one substance, or all of a kind."""
     agent = source.first("participant/participantRole/playingEntity/code")
     kind = source.first("value")
     is_negated = source.get("negationInd") == "true"
     allergy = gathered.resource("AllergyIntolerance", source, agent.get("code") if agent else "")
-    code = gathered.coded(allergy, agent, "allergy")
-    if code is None and not is_negated:
-        name = source.first("participant/participantRole/playingEntity/name")
-        code = gathered.coded(allergy, None, "allergy", name.words() if name else "")
-    if is_negated:
-        code = {
-            "coding": [
-                {"system": "http://snomed.info/sct", "code": "716186003", "display": "No known allergy"}
-            ]
-        }
-        code["text"] = "Sin alergias conocidas"
-        allergy.pop("meta", None)
+    name = source.first("participant/participantRole/playingEntity/name")
+    category = _CATEGORIES.get(kind.get("code")) if kind else None
+    is_of_all = is_negated and (agent is None or agent.get("code") in _ANY_SUBSTANCE)
+    code: Resource | None
+    if is_of_all and not (name and name.words()):
+        code = _none_known(category)
+    else:
+        is_of_all = False
+        code = gathered.coded(allergy, agent, "allergy")
+        if code is None:
+            code = gathered.coded(allergy, None, "allergy", name.words() if name else "")
     if code is None:
         return
-    state = concern.first("statusCode")
-    is_over = state is not None and state.get("code") == "completed"
-    allergy["clinicalStatus"] = _status("allergyintolerance-clinical", "resolved" if is_over else "active")
-    allergy["verificationStatus"] = _status("allergyintolerance-verification", "confirmed")
-    category = _CATEGORIES.get(kind.get("code")) if kind else None
-    if category and not is_negated:
+    is_refuted = is_negated and not is_of_all
+    state = "inactive" if is_refuted else _state_of_allergy(gathered, source, concern)
+    allergy["clinicalStatus"] = _status("allergyintolerance-clinical", state)
+    allergy["verificationStatus"] = _status(
+        "allergyintolerance-verification", "refuted" if is_refuted else "confirmed"
+    )
+    if category and not is_of_all:
         allergy["category"] = [category]
     allergy["code"] = code
     allergy["patient"] = gathered.subject()
@@ -152,6 +161,25 @@ def _allergy(gathered: Gathered, source: Element, concern: Element) -> None:
     if reactions:
         allergy["reaction"] = reactions
     gathered.add(allergy)
+
+
+def _none_known(category: str | None) -> Resource:
+    code, display, words = _NONE_KNOWN.get(category or "", _NONE_AT_ALL)
+    return {"coding": [{"system": _SNOMED, "code": code, "display": display}], "text": words}
+
+
+def _state_of_allergy(gathered: Gathered, source: Element, concern: Element) -> str:
+    """What its status observation says; else over where it ended or its concern was closed.
+
+    An observation itself is always completed: that says that it was made, not that the allergy is over.
+    """
+    for inner in source.all("entryRelationship/observation"):
+        value = inner.first("value")
+        if _STATUS_OF_ALLERGY in inner.templates() and value and value.get("code") in _CLINICAL:
+            return _CLINICAL[value.get("code")]
+    state = concern.first("statusCode") if concern is not source else None
+    is_closed = state is not None and state.get("code") == "completed"
+    return "resolved" if is_closed or source.ending("effectiveTime", gathered.zone) else "active"
 
 
 def _reaction(gathered: Gathered, allergy: Resource, source: Element) -> Resource | None:

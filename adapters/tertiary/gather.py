@@ -89,6 +89,15 @@ class Gathered:
         """A reference to the patient."""
         return self.institute.origin.reference("Patient", self.patient_key)
 
+    def happening(self, source: Element, name: str) -> Resource:
+        """When something was, as `{name}DateTime` or, where it has an end, as `{name}Period`."""
+        began = source.moment("effectiveTime", self.zone)
+        ended = source.ending("effectiveTime", self.zone)
+        if ended and (began is None or began <= ended):
+            period = {key: moment for key, moment in (("start", began), ("end", ended)) if moment}
+            return {f"{name}Period": period}
+        return {f"{name}DateTime": began} if began else {}
+
     def coded(
         self, resource: Resource, source: Element | None, table: str, words: str = ""
     ) -> Resource | None:

@@ -41,8 +41,10 @@ def results(gathered: Gathered, source: Element) -> None:
         report["status"] = "partial"
     report["code"] = gathered.coded(report, code, "lab") or {"text": "Resultados"}
     report["subject"] = gathered.subject()
-    if moment := source.moment("effectiveTime", gathered.zone) or made[0].get("effectiveDateTime"):
-        report["effectiveDateTime"] = moment
+    when = gathered.happening(source, "effective") or {
+        name: made[0][name] for name in ("effectiveDateTime", "effectivePeriod") if name in made[0]
+    }
+    report |= when
     report["result"] = [{"reference": f"Observation/{item['id']}"} for item in made]
     gathered.add(report)
 
@@ -68,8 +70,7 @@ def _made(gathered: Gathered, source: Element) -> Resource | None:
         result["category"] = [{"coding": [{"system": _CATEGORY, "code": _CATEGORIES[template]}]}]
     result["code"] = concept
     result["subject"] = gathered.subject()
-    if moment := source.moment("effectiveTime", gathered.zone):
-        result["effectiveDateTime"] = moment
+    result |= gathered.happening(source, "effective")
     _set_value(gathered, result, source)
     flags = [
         item.get("code")

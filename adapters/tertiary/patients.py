@@ -14,6 +14,7 @@ from adapters.source_record import Refusal, Resource
 from adapters.source_record.moment import as_date, compact_moment
 from adapters.source_record.person import (
     DOCUMENT_KINDS,
+    UNCHECKED,
     PersonIdentifier,
     PersonName,
     is_dni,
@@ -85,13 +86,13 @@ def _identifiers(institute: Institute, role: Element) -> list[PersonIdentifier]:
             continue
         kind, system = identifier_kind(institute.rules, root, "")
         if kind.startswith("hc-"):
-            kind, system = _DOCUMENT_ROOTS.get(root, "hc"), None
-            if kind == "hc":
-                system = f"urn:oid:{root}" if _OID.match(root) else None
+            kind, system = _DOCUMENT_ROOTS.get(root, "id"), None
+            if kind == "id":  # whose number it is, nobody said
+                system = f"urn:{'oid' if _OID.match(root) else 'uuid'}:{root}"
         if kind == "ignore":
             continue
         if kind == "dni" and not is_dni(value):
-            kind, system = "documento-sin-validar", None
+            kind, system = UNCHECKED, None
         found.append(PersonIdentifier(kind, value, system))
     return found
 

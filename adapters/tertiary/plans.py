@@ -56,8 +56,7 @@ def _service(gathered: Gathered, source: Element, intent: str) -> None:
     request["intent"] = intent
     request["code"] = concept
     request["subject"] = gathered.subject()
-    if period := _period(gathered, source):
-        request |= period
+    request |= gathered.happening(source, "occurrence")
     if moment := source.moment("author/time", gathered.zone):
         request["authoredOn"] = moment
     gathered.add(request)
@@ -76,8 +75,9 @@ def _medication(gathered: Gathered, source: Element, intent: str) -> None:
     if moment := source.moment("author/time", gathered.zone):
         request["authoredOn"] = moment
     told = dosage(gathered, source)
-    if period := _period(gathered, source).get("occurrencePeriod"):
-        told["timing"] = {"repeat": {"boundsPeriod": period}}
+    if period := gathered.happening(source, "bounds").get("boundsPeriod"):
+        repeat = told.get("timing", {}).get("repeat", {})
+        told["timing"] = {"repeat": {"boundsPeriod": period, **repeat}}
     if told:
         request["dosageInstruction"] = [told]
     gathered.add(request)
@@ -112,13 +112,3 @@ def _goal(gathered: Gathered, source: Element) -> None:
 def _status(source: Element) -> str:
     state = source.first("statusCode")
     return state.get("code") if state else ""
-
-
-def _period(gathered: Gathered, source: Element) -> Resource:
-    began = source.moment("effectiveTime", gathered.zone)
-    ended = source.ending("effectiveTime", gathered.zone)
-    if ended and (began is None or began <= ended):
-        return {
-            "occurrencePeriod": {key: moment for key, moment in (("start", began), ("end", ended)) if moment}
-        }
-    return {"occurrenceDateTime": began} if began else {}

@@ -25,6 +25,7 @@ _PROCEDURE_STATUS: Final = {
     "aborted": "stopped",
     "cancelled": "not-done",
 }
+_TIMES: Final = frozenset({"s", "min", "h", "d", "wk", "mo", "a"})
 _MATERIAL: Final = "consumable/manufacturedProduct/manufacturedMaterial"
 
 
@@ -67,9 +68,33 @@ def dosage(gathered: Gathered, source: Element) -> Resource:
     told: Resource = {}
     if route := gathered.coded({}, source.first("routeCode"), "route"):
         told["route"] = route
-    if amount := gathered.quantity(source.first("doseQuantity")):
-        told["doseAndRate"] = [{"doseQuantity": amount}]
+    if repeat := _repeat(source):
+        told["timing"] = {"repeat": repeat}
+    rate: Resource = {}
+    for name in ("dose", "rate"):
+        amount = source.first(f"{name}Quantity")
+        if amount is None:
+            continue
+        if one := gathered.quantity(amount):
+            rate[f"{name}Quantity"] = one
+        elif limits := {
+            end: each for end in ("low", "high") if (each := gathered.quantity(amount.first(end)))
+        }:
+            rate[f"{name}Range"] = limits
+    if rate:
+        told["doseAndRate"] = [rate]
     return told
+
+
+def _repeat(source: Element) -> Resource | None:
+    """How often: the period of a PIVL_TS."""
+    for item in source.all("effectiveTime"):
+        period = item.first("period") if item.kind == "PIVL_TS" else None
+        if period is None or period.get("unit") not in _TIMES:
+            continue
+        if (number := period.number()) and number > 0:
+            return {"frequency": 1, "period": number, "periodUnit": period.get("unit")}
+    return None
 
 
 def immunization(gathered: Gathered, source: Element) -> None:
@@ -109,8 +134,7 @@ def procedure(gathered: Gathered, source: Element) -> None:
         done["status"] = "not-done"
     done["code"] = concept
     done["subject"] = gathered.subject()
-    if moment := source.moment("effectiveTime", gathered.zone):
-        done["performedDateTime"] = moment
+    done |= gathered.happening(source, "performed")
     site = gathered.coded(done, source.first("targetSiteCode"), "body-site")
     if site:
         done["bodySite"] = [site]

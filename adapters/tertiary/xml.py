@@ -76,13 +76,13 @@ class Element:
         return ""
 
     def moment(self, path: str, zone: ZoneInfo) -> str | None:
-        """The time at a path: its value, else the beginning of its interval."""
-        found = self.first(path)
-        if found is None:
-            return None
-        low = found.first("low")
-        text = found.get("value") or (low.get("value") if low else "")
-        return compact_moment(text, zone)
+        """The first time at a path: its value, else the beginning of its interval."""
+        for found in self.all(path):
+            low = found.first("low")
+            text = found.get("value") or (low.get("value") if low else "")
+            if not found.get("nullFlavor") and (moment := compact_moment(text, zone)):
+                return moment
+        return None
 
     def ending(self, path: str, zone: ZoneInfo) -> str | None:
         """The end of the interval at a path."""
