@@ -23,7 +23,7 @@ from adapters.source_record.moment import as_instant, compact_moment, is_missing
 
 __all__ = [
     "SERIES_TAGS", "Archive", "Attributes", "Known", "Owner", "endpoint_record", "known_of", "map_cancelled",
-    "map_kept", "map_study", "parse", "tags_asked",
+    "map_kept", "map_study", "parse", "tags_asked", "unreadable",
 ]  # fmt: skip
 _MAX_ORIGINAL_BYTES: Final = 2_000_000
 _encoder: Final = msgspec.json.Encoder(order="deterministic")
@@ -94,6 +94,14 @@ def map_study(
         thing_key=f"estudio|{uid}",
     )
     yield _mapped(whole, lambda: _map_study(archive, whole, found, series))
+
+
+def unreadable(archive: Archive, study: dict[str, Any], received_at: str) -> Refused:
+    """A study whose series the archive cannot give: searched for again with its day, and others go on."""
+    uid = Attributes(study).uid("0020000D")
+    record = _record(archive, f"estudio|{uid}", {"study": study, "series": []}, received_at)
+    text = "El PACS no pudo dar las series de este estudio. Revíselo en el PACS; se vuelve a buscar con su fecha."
+    return Refused(record, Refusal("mapping", "A-615", text, location=record.location))
 
 
 def map_kept(archive: Archive, record: SourceRecord) -> Outcome:

@@ -79,8 +79,8 @@ def patient_of(server: Server, resource: Resource) -> str | None:
 
 
 def missing_patient(mapped: Mapped) -> Refused:
-    """A resource whose patient the server does not have."""
-    text = "El servidor no tiene al paciente de este recurso: no se envía hasta que lo tenga."
+    """A resource whose patient the server does not give."""
+    text = "El servidor no da al paciente de este recurso: no se envía hasta que lo dé. Revíselo allí y reintente."
     return _refused(replace(mapped.record, thing_key=""), "A-624", text, mapped.record.location, "identity")
 
 

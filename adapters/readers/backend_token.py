@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Mapping
 from typing import Any, Final
 
 import httpx
@@ -46,19 +47,19 @@ class BackendToken:
         if self._token and time.monotonic() < self._until:
             return self._token
         endpoint = self._access.token_url or self._discover(client)
-        answer = client.post(
+        is_success, told = _asked(
+            client,
+            "POST",
             endpoint,
-            headers={"Accept": "application/json"},
-            data={
+            {
                 "grant_type": "client_credentials",
                 "scope": self._access.scope,
                 "client_assertion_type": _ASSERTION_TYPE,
                 "client_assertion": self._assertion(endpoint),
             },
         )
-        told = _object(answer)
         token, seconds = told.get("access_token"), told.get("expires_in", 60)
-        if not answer.is_success or not isinstance(token, str):
+        if not is_success or not isinstance(token, str):
             raise TokenRefused
         lifetime = min(float(seconds) if isinstance(seconds, int) else 60.0, _LONGEST_SECONDS)
         self._token, self._until = token, time.monotonic() + max(lifetime - _MARGIN_SECONDS, lifetime / 2)
@@ -66,7 +67,7 @@ class BackendToken:
 
     def _discover(self, client: httpx.Client) -> str:
         """The token endpoint; the assertion goes to the server that the site file names, and no other."""
-        found = _object(client.get(f"{self._access.url}/.well-known/smart-configuration"))
+        _, found = _asked(client, "GET", f"{self._access.url}/.well-known/smart-configuration")
         endpoint = found.get("token_endpoint")
         base = httpx.URL(self._access.url)
         if not isinstance(endpoint, str):
@@ -96,9 +97,19 @@ class BackendToken:
         return jwt.encode(claims, key, algorithm=algorithm, headers={"kid": self._access.key_file.stem})
 
 
-def _object(answer: httpx.Response) -> dict[str, Any]:
+def _asked(
+    client: httpx.Client, method: str, url: str, data: Mapping[str, str] | None = None
+) -> tuple[bool, dict[str, Any]]:
+    """Whether a request succeeded, and the object that was answered; an empty one where it was something else."""
+    headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+    body = b""
+    with client.stream(method, url, headers=headers, data=data) as answer:
+        for piece in answer.iter_raw(16_384):
+            body += piece
+            if len(body) > _MAX_ANSWER_BYTES:
+                raise TokenRefused
     try:
-        found = msgspec.json.decode(answer.content[:_MAX_ANSWER_BYTES])
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        found = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        found = None
+    return answer.is_success, found if isinstance(found, dict) else {}

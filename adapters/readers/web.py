@@ -129,8 +129,9 @@ class Web:
 
     def bounded(self, response: httpx.Response) -> Iterator[bytes]:
         """The pieces of a body. Raises: WebUnavailable - larger, or slower, than it may be."""
+        _require_plain(response)
         size, until = 0, time.monotonic() + self.access.request_seconds
-        for piece in response.iter_bytes(65_536):
+        for piece in response.iter_raw(65_536):
             size += len(piece)
             if size > self.access.max_answer_bytes:
                 raise not_as_asked("too large")
@@ -148,7 +149,7 @@ class Web:
         headers: Mapping[str, str] | None,
     ) -> Iterator[httpx.Response]:  # fmt: skip
         client = self._client()
-        told = {"Accept": accept, **(headers or {})}
+        told = {"Accept": accept, "Accept-Encoding": "identity", **(headers or {})}
         if self._bearer is not None:
             try:
                 told["Authorization"] = f"Bearer {self._bearer.token(client)}"
@@ -197,9 +198,16 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return None
 
 
+def _require_plain(response: httpx.Response) -> None:
+    """A packed body may be a thousand times what came: none was asked for. Raises: WebUnavailable."""
+    if response.headers.get("content-encoding", "identity").lower() != "identity":
+        raise not_as_asked("packed")
+
+
 def _lines(response: httpx.Response, max_line_bytes: int) -> Iterator[bytes]:
+    _require_plain(response)
     held = b""
-    for piece in response.iter_bytes(65_536):
+    for piece in response.iter_raw(65_536):
         *whole, held = (held + piece).split(b"\n")
         yield from whole
         if len(held) > max_line_bytes:

@@ -39,12 +39,13 @@ from adapters.dicomweb import (
     map_study,
     parse,
     tags_asked,
+    unreadable,
 )
 from adapters.outbox import Outbox
-from adapters.readers.web import Web, not_as_asked
+from adapters.readers.web import Web, WebUnavailable, not_as_asked
 from adapters.settings import Settings
 from adapters.settings.dicomweb import DicomwebSettings
-from adapters.source_record import Outcome, SourceRecord
+from adapters.source_record import Outcome, Refused, SourceRecord
 from adapters.source_record.moment import now_instant
 from adapters.sources.owners import Nobody, Owners
 from adapters.sources.source import Source
@@ -130,7 +131,11 @@ class ImageArchive(Source):
     def outcomes(self, study: Study, owners: Owners | Nobody) -> list[Outcome]:
         """What a study becomes, its series asked for; a fault of ours sets it aside. Raises: WebUnavailable."""
         uid = Attributes(study).uid("0020000D")
-        series = self.series(uid) if uid else []
+        try:
+            series = self.series(uid) if uid else []
+        except WebUnavailable:
+            self.page([("limit", "1")])  # the archive answers: it is this study that it cannot give
+            return [unreadable(self.archive, study, now_instant())]
         found: list[Outcome] = []
 
         def gather() -> Outcome:
@@ -224,8 +229,8 @@ class _Taking:
         base, count = web.access.url, 0
         told = self._outbox.checkpoint(_CHANGE)
         if told is None:  # the days were read a moment ago
-            last = _object(web, f"{base}/changes", [("last", "")]).get("Last", 0)
-            self._outbox.accept([], {_CHANGE: str(int(last))})
+            last = _object(web, f"{base}/changes", [("last", "")]).get("Last")
+            self._outbox.accept([], {_CHANGE: str(last if isinstance(last, int) else 0)})
             return 0
         since = int(told)
         for _ in range(_MAX_PAGES):
@@ -233,7 +238,8 @@ class _Taking:
                 break
             asked = [("since", str(since)), ("limit", str(_CHANGES_A_PAGE))]
             found = _object(web, f"{base}/changes", asked)
-            changes = [item for item in found.get("Changes", []) if isinstance(item, dict)]
+            listed = found.get("Changes")
+            changes = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
             ids = [
                 str(item.get("ID"))
                 for item in changes
@@ -241,8 +247,9 @@ class _Taking:
             ]
             studies = []
             for name in dict.fromkeys(each for each in ids if _ORTHANC_ID.match(each)):
-                tags = _object(web, f"{base}/studies/{name}", ()).get("MainDicomTags", {})
-                uid = Attributes({"u": {"Value": [tags.get("StudyInstanceUID")]}}).uid("u")
+                tags = _object(web, f"{base}/studies/{name}", ()).get("MainDicomTags")
+                named = tags.get("StudyInstanceUID") if isinstance(tags, dict) else None
+                uid = Attributes({"uid": {"Value": [named]}}).uid("uid")
                 study = self._source.study(uid) if uid else None
                 if study is not None:
                     studies.append(study)
@@ -309,7 +316,8 @@ class _Taking:
             if self._stop.is_set():
                 return 0
             found = self._source.outcomes(study, self._owners)
-            digests[name] = digest
+            if not any(isinstance(each, Refused) for each in found):
+                digests[name] = digest
             day = _day_name(_day_of(study))
             for outcome in found:
                 if told := known_of(outcome):

@@ -186,8 +186,11 @@ class Export:
 
 def _manifest(body: bytes) -> _Manifest:
     try:
-        return msgspec.json.decode(body, type=_Manifest)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        found = msgspec.json.decode(body, type=_Manifest)
+        if datetime.fromisoformat(found.transactionTime).tzinfo is not None:
+            return found
+        raise not_as_asked("no time of the export")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
         raise not_as_asked("no list of files") from None
 
 

@@ -33,7 +33,6 @@ _MAX_PAGES: Final = 100_000
 _PREVIEWED: Final = 5
 _MAX_KNOWN: Final = 50_000
 _OK: Final = 200
-_GONE: Final = frozenset({404, 410})
 _NOT_OFFERED: Final = frozenset({400, 404, 405, 501})
 
 
@@ -189,13 +188,15 @@ class FhirServer(Source):
         return patient in self.known_patients or outbox.owner(self.origin.system, patient) is not None
 
     def _patient(self, patient: str) -> Outcome | None:
-        """A patient whose resources changed, and who did not; nothing where the server has none such."""
-        answer = self.web.get(self.url(patient), accept=FHIR_JSON)
-        if answer.status in _GONE:
+        """A patient whose resources changed, and who did not; nothing where the server does not give them."""
+        try:
+            answer = self.web.get(self.url(patient), accept=FHIR_JSON)
+        except WebUnavailable:
+            self._is_r4 = False
+            self.require_r4()  # the server answers: it is this patient whom it cannot give
             return None
-        if answer.status != _OK or answer.media_type not in _JSON_TYPES:
-            raise not_as_asked(f"status {answer.status}")
-        return self.outcome(answer.body)
+        is_given = answer.status == _OK and answer.media_type in _JSON_TYPES
+        return self.outcome(answer.body) if is_given else None
 
 
 class _Taking:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gzip
 import json
 import threading
 import time
@@ -143,8 +144,9 @@ def slow(_path, _query):
         (lambda _path, _query: (200, {"Content-Type": "text/html"}, b"<html>"), "A-603"),
         (lambda _path, _query: (200, {"Content-Type": "application/dicom+json"}, b'[{"0020'), "A-603"),
         (lambda _path, _query: (200, {"Content-Type": "application/dicom+json"}, b"[" + b" " * 10_000_000 + b"]"), "A-603"),
+        (lambda _path, _query: (200, {"Content-Type": "application/dicom+json", "Content-Encoding": "gzip"}, gzip.compress(b" " * 5_000_000)), "A-603"),
     ],
-    ids=["500", "503", "cut", "slow", "401", "403", "404", "redirect", "html", "half", "ten megabytes"],
+    ids=["500", "503", "cut", "slow", "401", "403", "404", "redirect", "html", "half", "ten megabytes", "packed"],
 )  # fmt: skip
 def test_an_archive_that_misbehaves_is_tried_again_and_nothing_is_taken_for_read(
     pacs, open_archive, outbox, spoil, code
@@ -164,15 +166,53 @@ def test_an_archive_that_misbehaves_is_tried_again_and_nothing_is_taken_for_read
     assert studies(outbox) == [("1.2.3.1", "available")]
 
 
-def test_series_that_cannot_be_read_leave_the_study_for_later(pacs, open_archive, outbox):
-    pacs.add(*a_study(1))
-    pacs.spoil = lambda path, _query: (500, {}, b"") if path.endswith("series") else None
+def test_a_study_whose_series_cannot_be_read_waits_alone(pacs, open_archive, outbox):
+    for number in range(3):
+        pacs.add(*a_study(number))
+    pacs.spoil = lambda path, _query: (500, {}, b"") if path.endswith("1.2.3.1/series") else None
     archive = open_archive(pacs.url)
-    with pytest.raises(WebUnavailable):
-        archive.read(outbox)
+    archive.read(outbox)
+    assert sorted(uid for uid, _ in studies(outbox)) == ["1.2.3.0", "1.2.3.2"]
+    assert [item["code"] for item in outbox.quarantined()] == ["A-615"]
     pacs.spoil = lambda _path, _query: None
     archive.read(outbox)
-    assert studies(outbox) == [("1.2.3.1", "available")]
+    assert sorted(uid for uid, _ in studies(outbox)) == ["1.2.3.0", "1.2.3.1", "1.2.3.2"]
+    assert outbox.quarantined() == []
+
+
+def test_an_archive_that_goes_away_in_the_middle_sets_nothing_aside(pacs, open_archive, outbox):
+    pacs.add(*a_study(1))
+    seen = []
+
+    def spoil(path, _query):
+        seen.append(path)
+        return (500, {}, b"") if any(each.endswith("series") for each in seen) else None
+
+    pacs.spoil = spoil
+    with pytest.raises(WebUnavailable):
+        open_archive(pacs.url).read(outbox)
+    assert outbox.quarantined() == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"[]",
+        b'{"Changes": 1, "Last": {}}',
+        b'{"Changes": [1, {"ID": [], "ChangeType": "NewStudy"}], "Last": 5}',
+    ],
+)
+def test_a_list_of_changes_that_is_none(pacs, open_archive, outbox, answer):
+    archive = open_archive(pacs.url, changes_url=pacs.url.removesuffix("/dicom-web"))
+    pacs.spoil = lambda path, _query: (
+        (200, {"Content-Type": "application/json"}, answer) if path == "/changes" else None
+    )
+    for _ in range(2):
+        try:
+            archive.read(outbox)
+        except WebUnavailable:
+            assert outbox.checkpoint("dicomweb.change") is None
+    assert outbox.quarantined() == []
 
 
 def gone_by_night(archive, outbox, night: int) -> list[tuple[str, str]]:
@@ -283,7 +323,7 @@ def test_in_the_clear_for_a_reason(open_archive):
 
 def test_no_log_line_names_a_patient(pacs, open_archive, outbox, caplog):
     pacs.add(*a_study(1))
-    pacs.spoil = lambda path, _query: (500, {}, b"QUISPE") if path.endswith("series") else None
+    pacs.spoil = lambda path, _query: (500, {}, b"QUISPE")
     with caplog.at_level("DEBUG"), pytest.raises(WebUnavailable):
         open_archive(pacs.url).read(outbox)
     told = " ".join(each.getMessage() for each in caplog.records if each.name.startswith("adapters"))

@@ -132,6 +132,16 @@ def test_a_resource_whose_patient_did_not_change_brings_the_patient(clinic, open
     assert [item["code"] for item in outbox.quarantined()] == ["A-624"]
 
 
+def test_one_patient_whom_the_server_cannot_give_holds_up_nobody(clinic, open_server, outbox):
+    clinic.put(an_observation(1, 1), instant(1))
+    clinic.put(a_patient(2), instant(1))
+    clinic.put(an_observation(2, 2), instant(2))
+    clinic.spoil = lambda path, _query: (500, {}, b"") if path.endswith("/Patient/p1") else None
+    open_server(clinic.url).read(outbox)
+    assert [kind for kind, _ in told(outbox)] == ["Patient", "Observation"]
+    assert [item["code"] for item in outbox.quarantined()] == ["A-624"]
+
+
 BASE = [""]
 
 
