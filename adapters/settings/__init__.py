@@ -87,6 +87,7 @@ ENVIRONMENT: Final[dict[str, tuple[str, str]]] = {
     "ADAPTER_MLLP_HOST": ("source", "mllp_host"),
     "ADAPTER_MLLP_PORT": ("source", "mllp_port"),
     "ADAPTER_DATABASE_URL": ("source", "url"),
+    "ADAPTER_SOURCE_URL": ("source", "url"),
     "ADAPTER_CODE_FOLDER": ("codes", "folder"),
     "ADAPTER_RETRY_FIRST_SECONDS": ("retry", "first_seconds"),
     "ADAPTER_RETRY_CAP_SECONDS": ("retry", "cap_seconds"),
