@@ -16,7 +16,7 @@ import sys
 import typer
 
 from adapters.code_map import CodeTableError
-from adapters.commands import enrolling, looking, quarantine, running
+from adapters.commands import enrolling, looking, quarantine, replaying, running
 from adapters.commands.screen import BAD_SITE, NO_KEY, OUTBOX, RUNNING, SOURCE, say
 from adapters.cycle import AlreadyRunning
 from adapters.outbox.sealing import IdKeyLost, OutboxDamaged, OutboxFull
@@ -29,6 +29,9 @@ app.command("check-config")(running.check_config)
 app.command("dry-run")(running.dry_run)
 app.command()(running.preview)
 app.command()(looking.status)
+app.command()(looking.unmapped)
+app.command()(replaying.replay)
+app.command()(replaying.size)
 app.command()(enrolling.enrol)
 app.command()(enrolling.keys)
 app.command()(enrolling.erase)
@@ -37,8 +40,13 @@ waiting = typer.Typer(no_args_is_help=True, help="Lo que espera a una persona.")
 waiting.command("list")(quarantine.list_quarantine)
 waiting.command()(quarantine.show)
 waiting.command()(quarantine.retry)
+waiting.command()(quarantine.fix)
 waiting.command()(quarantine.discard)
 app.add_typer(waiting, name="quarantine")
+
+tables = typer.Typer(no_args_is_help=True, help="Las tablas de códigos del sitio.")
+tables.command("check")(looking.check_tables)
+app.add_typer(tables, name="tables")
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ import logging
 import signal
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,12 +20,13 @@ from rich.table import Table
 
 from adapters import cycle
 from adapters.code_map import read_code_tables
-from adapters.commands.screen import BAD_SITE, BARRED, STILL_WAITING, Site, out, outbox_of, say
+from adapters.commands.screen import BAD_SITE, BARRED, STILL_WAITING, Site, out, outbox_of, progress_of, say
 from adapters.cycle import Cycle, only_one
+from adapters.outbox.consent import read_consents
 from adapters.sender import REMEDIES
 from adapters.sender.client_key import KEY_FILE
 from adapters.settings import read_settings
-from adapters.source_record import Mapped, Refused
+from adapters.source_record import Mapped, Outcome, Refused
 from adapters.source_record.bundle import encode
 
 
@@ -62,6 +64,8 @@ def check_config(site: Site) -> None:
     if folder is not None and not folder.is_dir():
         say(f"A-124 No existe la carpeta {escape(str(folder))}. Revise [source] folder.")
         raise typer.Exit(BAD_SITE)
+    if settings.consent.file is not None:
+        read_consents(settings.consent.file, str)
     cycle.check(settings)
     facility = f"{settings.facility_name} ({settings.renipress})"
     print(f"A-100 {site.name} está bien: {facility}, {settings.source_kind}.")
@@ -75,7 +79,7 @@ def dry_run(site: Site) -> None:
     reasons: Counter[str] = Counter()
     unmapped: Counter[tuple[str, str]] = Counter()
     texts: dict[str, str] = {}
-    for outcome in cycle.preview(read_settings(site), None):
+    for outcome in _watched(cycle.preview(read_settings(site), None)):
         if isinstance(outcome, Mapped):
             resources.update(entry.resource["resourceType"] for entry in outcome.entries)
             unmapped.update(outcome.unmapped)
@@ -115,8 +119,16 @@ def preview(
     print("A-245 No hay nada que mostrar: la carpeta no tiene archivos del tipo esperado.")
 
 
+def _watched(outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
+    """The outcomes, with how many there were on the screen."""
+    with progress_of("convirtiendo") as shown:
+        for outcome in outcomes:
+            shown.advance(shown.task_ids[0])
+            yield outcome
+
+
 def _one_line(status: dict[str, Any]) -> str:
     return (
         f"A-300 aplicados {status['applied']} · por enviar {status['pending']} · "
         f"en cuarentena {status['quarantined']} · detenidos {status['parked']}"
-    )
+    ) + (f" · sin autorización {status['waiting_consent']}" if status["waiting_consent"] else "")

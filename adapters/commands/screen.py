@@ -50,7 +50,7 @@ def say(text: str) -> None:
 def outbox_of(settings: Settings) -> Iterator[Outbox]:
     """The site's outbox, open while a command works on it."""
     box = Outbox(settings.data_folder, min_free_megabytes=settings.min_free_megabytes)
-    box.zone = settings.zone
+    box.obey(settings)
     try:
         yield box
     finally:

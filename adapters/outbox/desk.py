@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from typing import Any
+from typing import Any, Final
 
+import msgspec
+
+from adapters.outbox.departure import Departure
 from adapters.outbox.versions import Versions
 from adapters.source_record import SourceRecord
 from adapters.source_record.moment import now_instant
 
+_CLOCK_STEP_SECONDS: Final = 5
 
-class Desk(Versions):
+
+class Desk(Departure, Versions):
     """The outbox as seen from a desk."""
 
     def quarantined(self) -> list[dict[str, Any]]:
@@ -49,23 +54,60 @@ class Desk(Versions):
             return None
         return self._seals.open(row[0], "original", row[1])
 
-    def source_record(self, sequence: int) -> SourceRecord | None:
-        """A quarantined record as it came, to be mapped again."""
+    def corrected(self, sequence: int) -> bytes | None:
+        """The bytes by which somebody at the desk replaced those of the source."""
+        with self._lock:
+            row = self._row("SELECT message_id, corrected FROM record WHERE sequence = ?", sequence)
+        return self._seals.open(row[0], "corrected", row[1]) if row and row[1] is not None else None
+
+    def correct(self, sequence: int, content: bytes, *, by: str) -> bool:
+        """Let other bytes stand for those of a quarantined record; both are kept, and whose hand it was."""
+        with self._transaction():
+            row = self._row(
+                "SELECT message_id FROM record WHERE sequence = ? AND state = 'quarantined'", sequence
+            )
+            if row is None:
+                return False
+            self._run(
+                "UPDATE record SET corrected = ?, decision = ? WHERE sequence = ?",
+                self._seals.seal(row[0], "corrected", content),
+                self._sealed_decision(row[0], by, "corrected"),
+                sequence,
+            )
+            return True
+
+    def decision(self, sequence: int) -> dict[str, str] | None:
+        """Who decided what on a record, when and why."""
+        with self._lock:
+            row = self._row("SELECT message_id, decision FROM record WHERE sequence = ?", sequence)
+        if row is None or row[1] is None:
+            return None
+        found: dict[str, str] = msgspec.json.decode(self._seals.open(row[0], "decision", row[1]))
+        return found
+
+    def _sealed_decision(self, message_id: str, by: str, reason: str) -> bytes:
+        told = {"by": by, "at": now_instant(), "reason": reason}
+        return self._seals.seal(message_id, "decision", msgspec.json.encode(told))
+
+    def source_record(self, sequence: int, state: str = "quarantined") -> SourceRecord | None:
+        """A record as it came, or as it was corrected, to be mapped again."""
         with self._lock:
             row = self._row(
-                "SELECT message_id, received_at, detail, original FROM record"
-                " WHERE sequence = ? AND state = 'quarantined'",
+                "SELECT message_id, received_at, detail, original, corrected FROM record"
+                " WHERE sequence = ? AND state = ?",
                 sequence,
+                state,
             )
         if row is None or row[3] is None:
             return None
         detail = self._open_detail(row[0], row[2])
+        column, sealed = ("original", row[3]) if row[4] is None else ("corrected", row[4])
         return SourceRecord(
             facility=detail.facility,
             system=detail.system,
             natural_key=detail.natural_key,
             patient_key=detail.patient_key,
-            original=self._seals.open(row[0], "original", row[3]),
+            original=self._seals.open(row[0], column, sealed),
             received_at=row[1],
             location=detail.location,
             source_time=detail.source_time,
@@ -74,12 +116,17 @@ class Desk(Versions):
             thing_key=detail.thing_key,
         )
 
-    def discard(self, sequence: int) -> bool:
-        """Give a quarantined record up: its bytes are destroyed, the fact stays."""
+    def discard(self, sequence: int, *, by: str = "", reason: str = "") -> bool:
+        """Give a quarantined record up: its bytes are destroyed; the fact stays, and who decided it and why."""
         with self._transaction():
-            row = self._row("SELECT 1 FROM record WHERE sequence = ? AND state = 'quarantined'", sequence)
+            row = self._row(
+                "SELECT message_id FROM record WHERE sequence = ? AND state = 'quarantined'", sequence
+            )
             if row is None:
                 return False
+            if by:
+                sealed = self._sealed_decision(row[0], by, reason)
+                self._run("UPDATE record SET decision = ? WHERE sequence = ?", sealed, sequence)
             self._discard(sequence, "A-402")
             return True
 
@@ -87,7 +134,7 @@ class Desk(Versions):
         row = self._row("SELECT group_hash FROM record WHERE sequence = ?", sequence)
         self._run(
             "UPDATE record SET state = 'discarded', parks = 0, reason_code = ?, original = NULL,"
-            " payload = NULL"
+            " payload = NULL, corrected = NULL"
             " WHERE sequence = ?",
             code,
             sequence,
@@ -102,8 +149,7 @@ class Desk(Versions):
         return row is not None
 
     def _release(self, group: str) -> None:
-        if not self._is_parked(group):
-            self._run("UPDATE record SET state = 'pending' WHERE group_hash = ? AND state = 'parked'", group)
+        self._restate(group)
 
     # --- files -----------------------------------------------------------------------------------
 
@@ -159,6 +205,21 @@ class Desk(Versions):
                     f"{code} {now_instant()}",
                 )
 
+    def note_clock(self, skew_seconds: int) -> None:
+        """Keep for `status` how far this computer's clock is from the hub's, where that is another than before."""
+        with self._lock:
+            known = self._row("SELECT value FROM site WHERE name = 'clock_skew'")
+        if known is None or abs(int(known[0]) - skew_seconds) > _CLOCK_STEP_SECONDS:
+            with self._transaction():
+                self._run("INSERT OR REPLACE INTO site VALUES ('clock_skew', ?)", str(skew_seconds))
+
+    def unmapped(self) -> list[tuple[str, str, int]]:
+        """Every code that no table translates, the most frequent first: table, code, times."""
+        with self._lock:
+            return self._rows(
+                "SELECT code_table, code, times FROM unmapped ORDER BY times DESC, code_table, code"
+            )
+
     def pending(self) -> int:
         """How many records wait to be sent."""
         with self._lock:
@@ -180,6 +241,7 @@ class Desk(Versions):
             )
             skipped = dict(self._rows("SELECT name, times FROM tally"))
             noted = self._row("SELECT value FROM site WHERE name = 'trouble'")
+            clock = self._row("SELECT value FROM site WHERE name = 'clock_skew'")
         trouble, _, trouble_since = (noted[0] if noted else "").partition(" ")
         usage = shutil.disk_usage(self._folder)
         return {
@@ -187,6 +249,7 @@ class Desk(Versions):
             "applied": states.get("applied", 0),
             "quarantined": states.get("quarantined", 0),
             "parked": states.get("parked", 0),
+            "waiting_consent": states.get("waiting_consent", 0),
             "discarded": states.get("discarded", 0),
             "trouble": trouble or None,
             "trouble_since": trouble_since or None,
@@ -197,4 +260,6 @@ class Desk(Versions):
             "unmapped_codes": [{"table": a, "code": b, "times": c} for a, b, c in unmapped],
             "skipped": skipped,
             "disk_used_percent": round(100 * usage.used / usage.total),
+            "clock_skew_seconds": int(clock[0]) if clock else None,
+            **self.consents(),
         }

@@ -14,7 +14,7 @@ from adapters.outbox.spool import Spool
 from adapters.source_record import SourceRecord, keyed_name
 
 _BY_KEY: Final = ("ledger", "told", "care")
-_BY_GROUP: Final = ("record", "known_by", "version", "thing")
+_BY_GROUP: Final = ("record", "known_by", "version", "thing", "named", "consent", "notice")
 
 
 class Erasing(Spool):
@@ -68,16 +68,21 @@ class Erasing(Spool):
             ]
             for name in (group, *merged):
                 self._run("INSERT OR IGNORE INTO erased VALUES (?)", name)
-            for table in _BY_KEY:
-                self._run(
-                    f"DELETE FROM {table} WHERE key_hash IN (SELECT key_hash FROM record WHERE group_hash = ?)",  # noqa: S608
-                    group,
-                )
             number += int(self._row("SELECT COUNT(*) FROM record WHERE group_hash = ?", group)[0])
-            for table in _BY_GROUP:
-                self._run(f"DELETE FROM {table} WHERE group_hash = ?", group)  # noqa: S608
+            notices = self._rows("SELECT notice_group FROM notice WHERE group_hash = ?", group)
+            for queue in (group, *(row[0] for row in notices)):
+                self._erase_queue(queue)
             self._run("DELETE FROM merged WHERE into_hash = ?", group)
         return number
+
+    def _erase_queue(self, group: str) -> None:
+        for table in _BY_KEY:
+            self._run(
+                f"DELETE FROM {table} WHERE key_hash IN (SELECT key_hash FROM record WHERE group_hash = ?)",  # noqa: S608
+                group,
+            )
+        for table in _BY_GROUP:
+            self._run(f"DELETE FROM {table} WHERE group_hash = ?", group)  # noqa: S608
 
     def _forget_bytes(self) -> None:
         """Write the file anew without what was deleted, and empty its log."""

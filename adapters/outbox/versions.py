@@ -60,11 +60,12 @@ class Versions(Spool):
         for entry in waiting.entries:
             if not entry.url.startswith("Provenance/"):
                 self._run(
-                    "INSERT OR REPLACE INTO version VALUES (?, ?, ?, ?)",
+                    "INSERT OR REPLACE INTO version VALUES (?, ?, ?, ?, ?)",
                     self._version_of(entry),
                     etags.get(entry.url, ""),
                     self._mark(entry),
                     waiting.group,
+                    waiting.sequence,
                 )
 
     def _version_of(self, entry: WireEntry) -> str:

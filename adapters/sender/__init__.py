@@ -32,6 +32,7 @@ REMEDIES = {
     "A-305": "El hub no acepta el permiso. Revise client_id y la hora de esta computadora, y avise a la región.",
     "A-306": "El hub no publica su configuración de acceso. Revise [hub] url.",
     "A-307": "El hub no concede los permisos que se piden. Revise [hub] scope con la región.",
+    "A-308": "El reloj de esta computadora difiere del del hub en más de un minuto. Active la hora automática (NTP).",
     "A-311": "El hub rechazó el contenido. Corrija el registro en su sistema o use `quarantine retry`.",
     "A-312": "El registro es demasiado grande para el hub. Divida el documento o avise a la región.",
     "A-313": "El hub no permite escribir a este adaptador. Pida a la región el permiso que falta y revise [hub] scope;"

@@ -12,14 +12,13 @@ import time
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import httpx
 import jwt
 import msgspec
 
 from adapters.sender.client_key import ClientKey, make_client_key
-from adapters.sender.hub import LOOPBACK, is_same_place
+from adapters.sender.hub import is_same_place, way_out
 from adapters.settings import Settings
 
 PROOF_SECONDS: Final = 240
@@ -91,7 +90,7 @@ def enrol(settings: Settings, typed: str) -> Enrolled:
         timeout=settings.timeout_seconds,
         headers={"Accept": "application/json", "Accept-Encoding": "identity"},
         follow_redirects=False,
-        trust_env=urlsplit(settings.hub_url).hostname not in LOOPBACK,
+        **way_out(settings.hub_url, settings.proxy),
     ) as http:
         try:
             # 3.

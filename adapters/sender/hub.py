@@ -8,10 +8,11 @@ Leaves:  when to try again to the sender.
 from __future__ import annotations
 
 import gzip
+import logging
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -25,11 +26,13 @@ import msgspec
 from adapters.outbox import Condition, WireEntry
 from adapters.sender.client_key import ClientKey
 
+_log = logging.getLogger("adapters.sender")
 _ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _ASSERTION_SECONDS: Final = 240
 _TOKEN_CAP_SECONDS: Final = 300
 _TOKEN_MARGIN_SECONDS: Final = 20
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+MOST_SKEW_SECONDS: Final = 60
 _REPORT_SECONDS: Final = 10.0
 _RETRY_AFTER_CAP_SECONDS: Final = 3600.0
 _REFUSED: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
@@ -97,7 +100,14 @@ class HubClient:
     """One hub, one client identity, any number of threads."""
 
     def __init__(
-        self, hub_url: str, client_id: str, key: ClientKey, *, scope: str, timeout_seconds: float
+        self,
+        hub_url: str,
+        client_id: str,
+        key: ClientKey,
+        *,
+        scope: str,
+        timeout_seconds: float,
+        proxy: str | None = None,
     ) -> None:
         self._url = hub_url
         self._client_id = client_id
@@ -107,8 +117,12 @@ class HubClient:
             timeout=httpx.Timeout(timeout_seconds, connect=min(timeout_seconds, 10.0)),
             headers={"Accept": "application/fhir+json", "Accept-Encoding": "gzip"},
             follow_redirects=False,
-            trust_env=urlsplit(hub_url).hostname not in LOOPBACK,  # a proxy is for the way out only
+            **way_out(hub_url, proxy),
+            event_hooks={"response": [self._look_at_clock]},
         )
+        self.on_clock: Callable[[int], None] = lambda _seconds: None
+        """Hears how far this computer's clock is ahead of the hub's, with every answer that says the hub's time."""
+        self._is_clock_wrong = False
         self._lock = threading.Lock()
         self._token = ""
         self._token_until = 0.0
@@ -218,6 +232,19 @@ class HubClient:
         # 4.
         return Later(f"A-303/{status}", is_global=status in _HUB_BUSY, after_seconds=_retry_after(response))
 
+    def _look_at_clock(self, response: httpx.Response) -> None:
+        """Compare the hub's Date with this computer's clock. Its second is cut off, and the way takes its time."""
+        try:
+            hub_time = parsedate_to_datetime(response.headers["Date"]).timestamp()
+        except (KeyError, TypeError, ValueError):
+            return
+        skew = round(time.time() - hub_time - 0.5)
+        self.on_clock(skew)
+        is_wrong = abs(skew) > MOST_SKEW_SECONDS
+        if is_wrong and not self._is_clock_wrong:
+            _log.warning("A-308 this computer's clock differs from the hub's: seconds=%d", skew)
+        self._is_clock_wrong = is_wrong
+
     # --- token -----------------------------------------------------------------------------------
 
     def _bearer(self, not_this: str = "") -> str:
@@ -270,6 +297,13 @@ class HubClient:
             "exp": now + _ASSERTION_SECONDS,
         }
         return jwt.encode(claims, self._key.private, algorithm="ES384", headers={"kid": self._key.kid})
+
+
+def way_out(hub_url: str, proxy: str | None) -> dict[str, Any]:
+    """How the hub is reached: never by a proxy on this computer itself, else by the site's, else by the environment's."""
+    if urlsplit(hub_url).hostname in LOOPBACK:
+        return {"trust_env": False}
+    return {"proxy": proxy} if proxy else {"trust_env": True}
 
 
 def is_same_place(url: str, other: str) -> bool:

@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from cryptography import x509
 
-from adapters import __version__
+from adapters import MAPPING_VERSION, __version__
 from adapters.outbox import Outbox
 from adapters.sender.hub import HubClient
 from adapters.settings import Settings
@@ -29,7 +28,6 @@ _log = logging.getLogger("adapters.sender.state")
 EVERY_SECONDS: Final = 300.0
 MOST_REASONS: Final = 50
 MOST_UNMAPPED: Final = 20
-MOST_FILE_BYTES: Final = 100_000
 OTHER: Final = "other"
 _CLASSES: Final = frozenset({"mapping", "validation", "identity", "consent", "transport"})
 _TABLE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,39}", re.ASCII)
@@ -91,6 +89,7 @@ class StateReporter:
             "number": self._outbox.next_report_number(),
             "phase": phase,
             "version": __version__,
+            "mapping_version": MAPPING_VERSION,
             "source_kind": settings.source_kind,
             "source_system": settings.source_system,
             "reported_at": now_instant(),
@@ -100,7 +99,7 @@ class StateReporter:
             "last_received_at": _instant(status["last_received_at"]),
             "last_applied_at": _instant(status["last_applied_at"]),
             "trouble": status["trouble"],
-            "waiting_consent": int(status.get("waiting_consent") or 0),
+            "waiting_consent": status["waiting_consent"],
             "quarantine": _reasons(status["quarantine_reasons"]),
             "unmapped": _unmapped(status["unmapped_codes"]),
             "certificate_expires_at": certificate_expiry(settings),
@@ -135,9 +134,10 @@ def certificate_expiry(settings: Settings) -> str | None:
     path = getattr(getattr(settings.own, "tls", None), "certificate", None)
     if not isinstance(path, Path):
         return None
+    from adapters.readers.mllp.tls import certificate_expires_at  # noqa: PLC0415 - only a site with TLS pays for it
+
     try:
-        with path.open("rb") as file:
-            ends = x509.load_pem_x509_certificate(file.read(MOST_FILE_BYTES)).not_valid_after_utc
+        ends = certificate_expires_at(path)
     except (OSError, ValueError):
         return None
     return ends.astimezone(UTC).isoformat().replace("+00:00", "Z")

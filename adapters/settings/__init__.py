@@ -17,6 +17,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from adapters.settings.checker import Checker, is_safe_url, lines_of
+from adapters.settings.consent import CONSENT_KEYS, ConsentSettings, check_consent
 from adapters.settings.facility import LEVELS, RENIPRESS
 from adapters.settings.fault import Fault, SettingsError
 from adapters.settings.identifiers import RULE_KEYS, IdentifierRule, check_rules, identifier_kind
@@ -33,6 +34,9 @@ __all__ = [
 ]
 
 _ID_PREFIX: Final = re.compile(r"^(?=.*[g-z])[a-z0-9]{2,19}$")  # the hub: an id of its own never begins so
+_PROXY: Final = re.compile(
+    r"^https?://[A-Za-z0-9.\-\[\]:]{1,255}/?$"
+)  # without an account: no secret in this file
 _SYSTEM: Final = re.compile(r"^[a-z0-9][a-z0-9-]{0,39}$")
 
 
@@ -67,6 +71,10 @@ class Settings:
     workers: int
     batch_records: int
     min_free_megabytes: int
+    consent: ConsentSettings
+    originals_days: int
+    proxy: str | None = None
+    metrics_file: Path | None = None
     own: Any = None
     path: Path = field(default=Path())
 
@@ -89,6 +97,12 @@ ENVIRONMENT: Final[dict[str, tuple[str, str]]] = {
     "ADAPTER_DATABASE_URL": ("source", "url"),
     "ADAPTER_SOURCE_URL": ("source", "url"),
     "ADAPTER_CODE_FOLDER": ("codes", "folder"),
+    "ADAPTER_PROXY": ("hub", "proxy"),
+    "ADAPTER_CONSENT_MODE": ("consent", "mode"),
+    "ADAPTER_CONSENT_FILE": ("consent", "file"),
+    "ADAPTER_CONSENT_REASON": ("consent", "reason"),
+    "ADAPTER_ORIGINALS_DAYS": ("originals", "days"),
+    "ADAPTER_METRICS_FILE": ("metrics", "file"),
     "ADAPTER_RETRY_FIRST_SECONDS": ("retry", "first_seconds"),
     "ADAPTER_RETRY_CAP_SECONDS": ("retry", "cap_seconds"),
     "ADAPTER_TIMEOUT_SECONDS": ("retry", "timeout_seconds"),
@@ -98,13 +112,16 @@ ENVIRONMENT: Final[dict[str, tuple[str, str]]] = {
 
 _KNOWN: Final[dict[str, frozenset[str]]] = {
     "facility": frozenset({"renipress", "name", "level", "zone"}),
-    "hub": frozenset({"url", "client_id", "id_prefix", "scope"}),
+    "hub": frozenset({"url", "client_id", "id_prefix", "scope", "proxy"}),
     "storage": frozenset({"data_folder", "min_free_megabytes"}),
     "source": frozenset({
         "kind", "system", "folder", "pattern", "settle_seconds", "poll_seconds", "surname_order",
     }).union(*(kind.keys for kind in KINDS.values())),
     "identifier": RULE_KEYS,
     "codes": frozenset({"folder"}),
+    "consent": CONSENT_KEYS,
+    "originals": frozenset({"days"}),
+    "metrics": frozenset({"file"}),
     "retry": frozenset({"first_seconds", "cap_seconds", "timeout_seconds", "workers", "batch_records"}),
 } | {section: keys for kind in KINDS.values() for section, keys in kind.sections.items()}  # fmt: skip
 
@@ -181,6 +198,10 @@ def _checked(checker: Checker) -> Settings:
         workers=int(number("retry", "workers", 4, 1, 16)),
         batch_records=int(number("retry", "batch_records", 100, 1, 500)),
         min_free_megabytes=int(number("storage", "min_free_megabytes", 100, 0, 1_000_000)),
+        consent=check_consent(checker, source_kind),
+        originals_days=int(number("originals", "days", 90, 0, 3650)),
+        proxy=text("hub", "proxy", _PROXY.match, "debe ser http://servidor:puerto", "") or None,
+        metrics_file=checker.file("metrics", "file", is_needed=False),
         own=kind.check(checker),
         path=checker.path,
     )

@@ -65,7 +65,8 @@ class SourceRecord:
     A statement made later is the newer one, whatever it was last changed at: what takes something away may
     leave an earlier last change. `states_all` says that the record is all that its source still says under
     its natural key: what an earlier version said beyond it was in error. `thing_key` names what is told apart
-    from whose it is, where a source may give it to another patient later.
+    from whose it is, where a source may give it to another patient later. `sending` is what the record itself says
+    of its patient's authorisation to send it, where it says anything.
 
     Units:  received_at, source_time (of the latest change) and stated_at (of the export) are FHIR instants;
             original is what the source wrote.
@@ -84,6 +85,7 @@ class SourceRecord:
     stated_at: str | None = None
     states_all: bool = False
     thing_key: str = ""
+    sending: bool | None = None
 
     @property
     def content_hash(self) -> str:

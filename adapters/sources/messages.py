@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from adapters.hl7v2.message import Message, UnreadableMessage, parse
 from adapters.secondary import map_message, separate
@@ -10,7 +11,7 @@ from adapters.secondary.identity import Hospital
 from adapters.settings import Settings
 from adapters.settings.messages import MessageSettings
 from adapters.settings.mllp import MllpSettings
-from adapters.source_record import Outcome, SourceRecord
+from adapters.source_record import Mapped, Outcome, SourceRecord
 from adapters.source_record.moment import now_instant
 from adapters.sources.source import Source
 
@@ -43,8 +44,20 @@ class Messages(Source):
         at = received_at or now_instant()
         parts = separate(raw, message)
         if len(parts) == 1:
-            return message, [self.guarded(lambda: map_message(hospital, raw, at, location, message), raw)]
+            mapped = self.guarded(lambda: map_message(hospital, raw, at, location, message), raw)
+            return message, [self._said(mapped, raw, hospital.charset, message)]
         return message, [self._part(hospital, part, at, location) for part in parts]
+
+    def _said(self, outcome: Outcome, raw: bytes, charset: str, message: Message | None = None) -> Outcome:
+        """The outcome with what its message says of the patient's authorisation, where a field is known for that."""
+        consent = self.settings.consent
+        if consent.mode != "source" or not isinstance(outcome, Mapped):
+            return outcome
+        message = message or parse(raw, charset)
+        segment = message.first(consent.segment)
+        text = segment.text(consent.field) if segment is not None else ""
+        sending = text in consent.values if text else None
+        return replace(outcome, record=replace(outcome.record, sending=sending))
 
     def outcomes_of(self, raw: bytes, location: str, received_at: str = "") -> Iterator[Outcome]:
         """The outcomes of a message."""
@@ -56,4 +69,5 @@ class Messages(Source):
         return self._part(hospital, record.original, record.received_at, record.location)
 
     def _part(self, hospital: Hospital, raw: bytes, received_at: str, location: str) -> Outcome:
-        return self.guarded(lambda: map_message(hospital, raw, received_at, location), raw)
+        mapped = self.guarded(lambda: map_message(hospital, raw, received_at, location), raw)
+        return self._said(mapped, raw, hospital.charset)

@@ -44,11 +44,15 @@ folder = "source"
 settle_seconds = 0
 poll_seconds = 0.05
 mllp_port = 0
+[consent]
+mode = "all"
+reason = "pacientes inventados"
 [retry]
 first_seconds = 0.02
 cap_seconds = 0.1
 timeout_seconds = 5
 """
+CONSENT = SITE[SITE.index("[consent]") : SITE.index("[retry]")]
 
 
 def a_record(key: str = "1", patient: str = "p1", content: bytes = b"content", **more) -> SourceRecord:
@@ -70,10 +74,10 @@ def a_mapped(key: str = "1", patient: str = "p1", text: str = "content", **more)
     return finish(ORIGIN, record, [Entry(resource)])
 
 
-def write_site(folder: Path, url: str, kind: str = "his-trama", level: str = "I-3", more: str = "") -> Path:
+def write_site(folder: Path, url: str, kind: str = "his-trama", level: str = "I-3", more: str = "", consent: str = CONSENT) -> Path:
     (folder / "source").mkdir(exist_ok=True)
     path = folder / "site.toml"
-    path.write_text(SITE.format(url=url, kind=kind, level=level) + more, "utf-8")
+    path.write_text(SITE.format(url=url, kind=kind, level=level).replace(CONSENT, consent) + more, "utf-8")
     return path
 
 
@@ -108,8 +112,8 @@ def sender(outbox, client):
 def site(tmp_path, hub):
     """Settings of a site whose client key the hub already knows."""
 
-    def make(kind: str, level: str = "I-3", more: str = "") -> Settings:
-        settings = read_settings(write_site(tmp_path, hub.url, kind, level, more), {})
+    def make(kind: str, level: str = "I-3", more: str = "", consent: str = CONSENT) -> Settings:
+        settings = read_settings(write_site(tmp_path, hub.url, kind, level, more, consent), {})
         hub.register(settings.client_id, make_client_key(settings.data_folder).public_jwk)
         return settings
 

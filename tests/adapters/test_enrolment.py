@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from adapters import cli
+from adapters.commands import screen
 from adapters.sender import enrolment
 from adapters.sender.client_key import KEY_FILE
 from adapters.sender.enrolment import EnrolmentRefused, bare_code, differences, enrol
@@ -116,14 +117,14 @@ def test_a_stolen_code_is_refused_to_the_second(live, site, tmp_path):
     (tmp_path / "other").mkdir()
     elsewhere = write_site(tmp_path / "other", live.fhir)
     done = CliRunner().invoke(cli.app, ["enrol", str(elsewhere), code])
-    assert done.exit_code == cli.BARRED
+    assert done.exit_code == screen.BARRED
     assert "A-323" in done.output
 
 
 def test_a_mistyped_code_costs_no_try_and_makes_no_key(live, site):
     path, _ = site
     done = CliRunner().invoke(cli.app, ["enrol", str(path), "AAAAA-AAAAA-AAAAA-AAAAA-AAAAA"])
-    assert done.exit_code == cli.BAD_SITE
+    assert done.exit_code == screen.BAD_SITE
     assert "A-322" in done.output
     assert not (read_settings(path, {}).data_folder / KEY_FILE).exists()
 
@@ -132,7 +133,7 @@ def test_a_site_file_that_differs_is_told(live, site):
     path, client = site
     path.write_text(path.read_text().replace(client, "another"))
     done = CliRunner().invoke(cli.app, ["enrol", str(path), invited(live, client)])
-    assert done.exit_code == cli.BAD_SITE
+    assert done.exit_code == screen.BAD_SITE
     said = " ".join(done.output.split())
     assert f"A-327 El archivo dice client_id another; la región registró {client}." in said
     assert f"A-327 El archivo dice id_prefix zanother-; la región registró z{client}-." in said

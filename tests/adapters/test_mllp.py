@@ -360,7 +360,7 @@ def test_several_merges_are_one_message_with_one_answer(tmp_path, box):
     port = a_port(tmp_path, box)
     raw = (
         b"MSH|^~\\&|SIGH|H|C|G|2026||ADT^A40|m|P|2.5.1\r"
-        b"PID|1||N1^^^^HC\rMRG|O1^^^^HC\rPID|1||N2^^^^HC\rMRG|O2^^^^HC\r"
+        b"PID|1||N1^^^^HC||UNA^ANA\rMRG|O1^^^^HC\rPID|1||N2^^^^HC||OTRA^ANA\rMRG|O2^^^^HC\r"
     )
     assert codes(port.take_frame(box, Frame(raw))) == [("AA", "m")]
     assert box.status()["pending"] == 2

@@ -37,6 +37,9 @@ first_seconds = 0.2
 cap_seconds = 3
 timeout_seconds = {timeout}
 workers = 2
+[consent]
+mode = "all"
+reason = "pacientes inventados"
 """
 HOUR = 3600
 SKEWS = (0, 0, 0, 0, 0, 0, -10 * 60, 2 * HOUR, -2 * HOUR, 26 * HOUR)
