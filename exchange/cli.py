@@ -22,6 +22,7 @@ from exchange.commands import (
     clients,
     demo,
     erase,
+    facilities,
     keys,
     policy,
     running,
@@ -41,6 +42,7 @@ app.add_typer(running.app)
 app.add_typer(demo.app)
 app.add_typer(clients.app, name="clients")
 app.add_typer(adapters.app)
+app.add_typer(facilities.app, name="facilities")
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(accounts.people, name="people")
 app.add_typer(audit.app, name="audit")
