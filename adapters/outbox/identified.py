@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from adapters.outbox.consent import name_of_patient
 from adapters.source_record import Entry, Mapped, Outcome, Refusal, Refused, SourceRecord, keyed_name
-from adapters.source_record.person import MOTHER_IDENTIFIER_EXTENSION
+from adapters.source_record.person import HISTORY_WORDS, MOTHER_IDENTIFIER_EXTENSION
 from exchange.fhir import peru
 
 UNIDENTIFIED: Final = "A-254"
@@ -80,6 +80,8 @@ def unidentified(record: SourceRecord) -> Refused:
 def _kind(identifier: dict[str, Any]) -> str | None:
     if kind := _SYSTEMS.get(identifier.get("system", "")):
         return kind
+    if identifier.get("type", {}).get("text") == HISTORY_WORDS:
+        return "hc"
     codings = identifier.get("type", {}).get("coding", [])
     return next(
         (_TYPES[pair] for each in codings if (pair := (each.get("system"), each.get("code"))) in _TYPES), None

@@ -15,32 +15,30 @@ from exchange.fhir import peru
 
 Json = dict[str, Any]
 
-_COUNTRIES: Final = peru.RENHICE + "CodeSystem/PaisesCS"
 _GENDER: Final = {"F": "female", "M": "male"}
 _DOCUMENT_FORM: Final = {
     "DNI": ("1", "Documento Nacional de Identidad", peru.DNI_SYSTEM),
     "CE": ("2", "Carné de Extranjería", peru.CE_SYSTEM),
     "PASS": ("3", "Pasaporte", peru.PASSPORT_SYSTEM),
-    "DIE": ("4", "Documento de identidad extranjero", peru.DIE_SYSTEM),
-    "PTP": ("5", "Permiso Temporal de Permanencia", peru.DIE_SYSTEM),
-    "CNV": ("6", "Certificado de Nacido Vivo", peru.CNV_SYSTEM),
+    "DIE": ("", "Documento de identidad extranjero", peru.DIE_SYSTEM),
+    "PTP": ("", "Permiso Temporal de Permanencia", peru.DIE_SYSTEM),
+    "CNV": ("", "Certificado de Nacido Vivo", peru.CNV_SYSTEM),
 }
+
+
+def _type(country: str, label: str, code: str = "") -> Json:
+    """The type of an identifier: country of issue, words, and a code where the guide is known to have one."""
+    coding = [{"system": peru.PERSON_ID_TYPES, "code": code, "display": label}] if code else []
+    issued = {"coding": [{"system": peru.COUNTRIES, "code": country}]}
+    extension = [{"url": peru.COUNTRY_EXTENSION, "valueCodeableConcept": issued}]
+    return {"extension": extension, **({"coding": coding} if coding else {}), "text": label}
 
 
 def _identifier(document: Document, country: str) -> Json:
     code, label, system = _DOCUMENT_FORM[document.kind]
     return {
         "use": "official",
-        "type": {
-            "extension": [
-                {
-                    "url": peru.COUNTRY_EXTENSION,
-                    "valueCodeableConcept": {"coding": [{"system": _COUNTRIES, "code": country}]},
-                }
-            ],
-            "coding": [{"system": peru.PERSON_ID_TYPES, "code": code, "display": label}],
-            "text": label,
-        },
+        "type": _type(country, label, code),
         "system": system,
         "value": document.number,
     }
@@ -52,7 +50,7 @@ def patient(person: Person, records: tuple[SourceRecord, ...]) -> Json:
     identifiers += [
         {
             "use": "usual",
-            "type": concept(HL7 + "v2-0203", "MR", "Medical record number", "Historia clínica"),
+            "type": _type(peru.PERU, "Historia clínica"),
             "system": peru.facility_system(record.renipress, "hc"),
             "value": record.hc_number,
             "assigner": {"reference": f"Organization/{peru.organization_id(record.renipress)}"},

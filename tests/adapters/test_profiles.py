@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 from copy import deepcopy
+from datetime import date
 from decimal import Decimal
+from itertools import islice
 
 import pytest
 
+from adapters.outbox.consent import name_of_patient
+from adapters.outbox.identified import names_of
 from adapters.source_record import Entry
 from adapters.source_record.bundle import finish
 from adapters.source_record.countries import COUNTRIES
 from adapters.source_record.person import PersonIdentifier, PersonName, patient, person_name
 from adapters.source_record.profiles import profile_of
+from exchange.demo.bundles import organizations, patient_bundles
+from exchange.demo.region import build_region
 from exchange.fhir import peru
 from tests.adapters.conftest import GOLDEN, ORIGIN, a_record
 from tests.conformance.peru import DEFINITIONS, failures
@@ -244,3 +250,23 @@ def test_each_surname_stands_by_itself():
 def test_countries_are_whole():
     assert len(COUNTRIES) == 249
     assert {"PER", "VEN", "COL"} <= COUNTRIES
+
+
+@pytest.mark.parametrize("name", [NAME, PersonName()], ids=["national", "base"])
+def test_a_history_number_is_known_for_one_in_either_form(name):
+    assert names_of(made(DNI, HISTORY, name=name)) == [
+        name_of_patient("dni", "01234567"),
+        name_of_patient("hc", "77-12"),
+    ]
+
+
+def test_the_demonstrations_region_claims_what_it_keeps():
+    region = build_region(seed=11, people=200, reference_date=date(2026, 6, 30))
+    bundles = islice(patient_bundles(region, resources_per_patient=20), 0, 200, 20)
+    told = [*organizations(region), *(entry["resource"] for each in bundles for entry in each["entry"])]
+    national = [
+        each for each in told if each.get("meta", {}).get("profile", [""])[0].startswith(peru.RENHICE)
+    ]
+    assert {each["resourceType"] for each in national} >= {"Patient", "Condition", "Organization"}
+    for each in national:
+        assert failures(each) == [], each["resourceType"]
