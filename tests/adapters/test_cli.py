@@ -101,6 +101,58 @@ def test_the_quarantine_is_listed_shown_retried_and_discarded(adapter, post):
     adapter("quarantine", "show", post, number, code=2)
 
 
+def test_a_record_is_corrected_by_hand_and_both_hands_are_kept(adapter, post, tmp_path):
+    adapter("run", post, "--once")
+    items = json.loads(adapter("quarantine", "list", post, "--json"))
+    number = next(item["number"] for item in items if item["code"] == "A-253")
+    told = adapter("quarantine", "show", post, number)
+    bad = tmp_path / "bad"
+    bad.write_bytes(b"nothing that could be read")
+    assert "A-414" in adapter("quarantine", "fix", post, number, bad, code=2)
+    shown = adapter("quarantine", "show", post, number)
+    assert "nothing that could be read" in shown
+    assert told.splitlines()[-1] in shown
+    assert "corrected (" in shown
+    adapter("quarantine", "discard", post, number, "--reason", "repetido")
+    adapter("quarantine", "fix", post, number, bad, code=2)
+    box = Outbox(tmp_path / "data")
+    found = box.decision(number)
+    box.close()
+    assert found["reason"] == "repetido"
+    assert found["by"]
+
+
+def test_codes_without_translation_are_told_ready_for_a_table(adapter, post):
+    adapter("run", post, "--once")
+    assert adapter("unmapped", post, "--csv").startswith("code;system;target;display;table;times\n")
+    assert "Código" in adapter("unmapped", post)
+
+
+def test_tables_are_checked_and_counted(adapter, post, tmp_path):
+    (tmp_path / "codes").mkdir()
+    (tmp_path / "codes" / "lab.csv").write_text("code;system;target;display\nHB;urn:x;718-7;x\n")
+    post.write_text(post.read_text() + '[codes]\nfolder = "codes"\n')
+    assert "A-413 lab: 1 códigos" in adapter("tables", "check", post)
+
+
+def test_what_was_told_is_mapped_again(adapter, post):
+    adapter("run", post, "--once")
+    told = adapter("replay", post, "--from", "2000-01-01", "--to", "2100-01-01", "--dry-run")
+    assert "A-410 0 cambiarían, 5 dirían lo mismo" in told
+    assert "A-411" in adapter("replay", post, "--from", "ayer", "--to", "2100-01-01", code=2)
+
+
+def test_room_for_thirty_days_is_reckoned(adapter, post):
+    assert "A-412 30 días" in adapter("size", post, "--per-day", 10)
+    assert "no alcanza" in adapter("size", post, "--per-day", 10**12, code=2)
+
+
+def test_the_status_is_told_to_prometheus(adapter, post):
+    adapter("run", post, "--once")
+    lines = adapter("status", post, "--prometheus").splitlines()
+    assert 'chasqui_adapter_applied_records{renipress="00005196",source="his-trama"} 5' in lines
+
+
 def test_keys_are_public_halves_only(adapter, post):
     jwk = json.loads(adapter("keys", post))["keys"][0]
     assert jwk["crv"] == "P-384"
