@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import csv
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Final
 
 BOM: Final = b"\xef\xbb\xbf"
@@ -27,7 +28,7 @@ class Row:
 
     line: int
     raw: bytes
-    values: dict[str, str] = field(default_factory=dict)
+    values: Mapping[str, str] = field(default_factory=dict)
     fault: str = ""
 
     def get(self, *names: str) -> str:
@@ -114,13 +115,37 @@ def _row(header: Header, line_number: int, raw: bytes) -> Row:
     if cells is None:
         return Row(line_number, raw, fault="La fila tiene comillas sin cerrar.")
     columns = header.columns
-    if len(cells) > len(columns) and not any(cell.strip() for cell in cells[len(columns) :]):
-        cells = cells[: len(columns)]
-    if len(cells) != len(columns):
+    if len(cells) < len(columns) or any(cell.strip() for cell in cells[len(columns) :]):
         return Row(
             line_number, raw, fault=f"La fila tiene {len(cells)} columnas y la cabecera {len(columns)}."
         )
-    return Row(line_number, raw, dict(zip(columns, cells, strict=True)))
+    return Row(line_number, raw, _Cells(header, raw))
+
+
+class _Cells(Mapping[str, str]):
+    """The values of a good row, read out of its bytes when they are asked for: a month of rows fits a small PC."""
+
+    __slots__ = ("_header", "_raw")
+
+    def __init__(self, header: Header, raw: bytes) -> None:
+        self._header = header
+        self._raw = raw
+
+    def __getitem__(self, column: str) -> str:
+        return _values(self._header, self._raw)[column]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._header.columns)
+
+    def __len__(self) -> int:
+        return len(self._header.columns)
+
+
+@lru_cache(maxsize=256)
+def _values(header: Header, raw: bytes) -> dict[str, str]:
+    """The cells of a row that is known to be good, by column; of a column that is there twice, the last."""
+    cells = cells_of(raw.decode(header.encoding, "replace").rstrip("\r\n"), header.delimiter) or []
+    return dict(zip(header.columns, cells, strict=False))
 
 
 def delimiter_of(head: str) -> str:

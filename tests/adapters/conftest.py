@@ -38,21 +38,21 @@ client_id = "prueba"
 [storage]
 data_folder = "data"
 min_free_megabytes = 0
+[consent]
+mode = "all"
+reason = "pacientes inventados"
 [source]
 kind = "{kind}"
 folder = "source"
 settle_seconds = 0
 poll_seconds = 0.05
 mllp_port = 0
-[consent]
-mode = "all"
-reason = "pacientes inventados"
 [retry]
 first_seconds = 0.02
 cap_seconds = 0.1
 timeout_seconds = 5
 """
-CONSENT = SITE[SITE.index("[consent]") : SITE.index("[retry]")]
+CONSENT = SITE[SITE.index("[consent]") : SITE.index("[source]")]
 
 
 def a_record(key: str = "1", patient: str = "p1", content: bytes = b"content", **more) -> SourceRecord:
