@@ -44,7 +44,7 @@ def test_every_fault_is_told_with_its_line(tmp_path):
         ["A-105", "línea", "3:"],
         ["A-105", "línea", "5:"],
         ["A-105", "línea", "7:"],
-        ["A-103", "línea", "15:"],
+        ["A-103", "línea", "18:"],
     ]
 
 
