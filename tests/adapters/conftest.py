@@ -74,7 +74,14 @@ def a_mapped(key: str = "1", patient: str = "p1", text: str = "content", **more)
     return finish(ORIGIN, record, [Entry(resource)])
 
 
-def write_site(folder: Path, url: str, kind: str = "his-trama", level: str = "I-3", more: str = "", consent: str = CONSENT) -> Path:
+def write_site(
+    folder: Path,
+    url: str,
+    kind: str = "his-trama",
+    level: str = "I-3",
+    more: str = "",
+    consent: str = CONSENT,
+) -> Path:
     (folder / "source").mkdir(exist_ok=True)
     path = folder / "site.toml"
     path.write_text(SITE.format(url=url, kind=kind, level=level).replace(CONSENT, consent) + more, "utf-8")
