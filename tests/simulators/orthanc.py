@@ -1,7 +1,7 @@
 """A real Orthanc with its DICOMweb plugin, and an image archive that misbehaves.
 
-Orthanc is Debian's; it runs from a configuration and a folder of its own, with no DICOM port, and lets in nobody but
-loopback.
+Orthanc is Debian's; it runs from a configuration and a folder of its own, with no DICOM port. This version binds its HTTP
+port to every interface: so it runs in a network that has loopback alone.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import base64
 import io
 import json
 import shutil
-import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -24,10 +24,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
+from tests.simulators.alone import can_be_alone, reached
+
 PROGRAM = shutil.which("Orthanc")
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
-IS_INSTALLED = PROGRAM is not None and PLUGIN.exists()
-MISSING = "needs Debian's packages orthanc and orthanc-dicomweb, which are not installed here"
+IS_INSTALLED = PROGRAM is not None and PLUGIN.exists() and can_be_alone()
+MISSING = "needs Debian's packages orthanc and orthanc-dicomweb, and the right to make a network of its own"
+INNER_PORT = 8042
 USER, PASSWORD = "lector", "una-clave-de-prueba"
 START_SECONDS = 30
 
@@ -54,27 +57,28 @@ class Orthanc:
 def orthanc() -> Iterator[Orthanc]:
     """Run one until the block ends."""
     assert PROGRAM is not None
-    with tempfile.TemporaryDirectory(prefix="chorth") as name, socket.socket() as taken:
+    with tempfile.TemporaryDirectory(prefix="chorth") as name:
         folder = Path(name)
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
-        taken.close()
+        door = folder / "door"
         (folder / "orthanc.json").write_text(
             json.dumps({
                 "Name": "prueba", "StorageDirectory": str(folder / "db"), "IndexDirectory": str(folder / "db"),
-                "HttpPort": port, "DicomServerEnabled": False, "RemoteAccessAllowed": False,
+                "HttpPort": INNER_PORT, "DicomServerEnabled": False, "RemoteAccessAllowed": False,
                 "AuthenticationEnabled": True, "RegisteredUsers": {USER: PASSWORD}, "StableAge": 1,
                 "Plugins": [str(PLUGIN)], "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
                 "SynchronousCMove": False, "HttpVerbose": False,
             })
         )  # fmt: skip
+        alone = ["unshare", "--net", "--map-root-user", sys.executable, "-m", "tests.simulators.alone"]
+        command = [*alone, str(door), str(INNER_PORT), PROGRAM, str(folder / "orthanc.json")]
         with (folder / "log").open("wb") as log:
-            process = subprocess.Popen([PROGRAM, str(folder / "orthanc.json")], stdout=log, stderr=log)
+            process = subprocess.Popen(command, stdout=log, stderr=log)
         try:
-            server = Orthanc(f"http://127.0.0.1:{port}")
-            _wait(server, process, folder / "log")
-            yield server
-            server.http.close()
+            with reached(door) as port:
+                server = Orthanc(f"http://127.0.0.1:{port}")
+                _wait(server, process, folder / "log")
+                yield server
+                server.http.close()
         finally:
             process.terminate()
             process.wait(20)
