@@ -39,7 +39,11 @@ def reached(path: Path) -> Iterator[int]:
 
 def _unix(path: Path) -> socket.socket:
     far = socket.socket(socket.AF_UNIX)
-    far.connect(str(path))
+    try:
+        far.connect(str(path))
+    except OSError:
+        far.close()
+        raise
     return far
 
 
@@ -54,8 +58,16 @@ def _accept(server: socket.socket, connect) -> None:
         except OSError:
             near.close()
             continue
-        for one, other in ((near, far), (far, near)):
-            threading.Thread(target=_carry, args=(one, other), daemon=True).start()
+        threading.Thread(target=_join, args=(near, far), daemon=True).start()
+
+
+def _join(near: socket.socket, far: socket.socket) -> None:
+    """Carry both ways until both sides have said all."""
+    with near, far:
+        back = threading.Thread(target=_carry, args=(far, near), daemon=True)
+        back.start()
+        _carry(near, far)
+        back.join()
 
 
 def _carry(source: socket.socket, sink: socket.socket) -> None:
