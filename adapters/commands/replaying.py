@@ -17,7 +17,7 @@ from adapters.settings import read_settings
 
 _DAYS: Final = 30
 _MEGABYTE: Final = 1_000_000
-# Bytes of the outbox for each waiting record, measured: docs/adapters.md, "Thirty days without the hub".
+# Bytes of the outbox for each waiting record, on the safe side: docs/adapters.md, "Thirty days without the hub".
 BYTES_PER_RECORD: Final = {
     "his-trama": 6_000,
     "eqhali-folder": 8_000,
