@@ -52,7 +52,7 @@ demo: $(PROGRAM)
 
 # pytest-xdist runs the tests in two processes; without it they run in one.
 test: $(PROGRAM)
-	@if $(BIN)/python -c 'import xdist' 2>/dev/null; then two='-n 2'; else two=''; fi; \
+	@if $(BIN)/python -c 'import xdist' 2>/dev/null; then two="-n 2 --dist worksteal"; else two=''; fi; \
 	$(BIN)/python -m pytest $$two $(ARGS)
 
 bench: $(PROGRAM)

@@ -17,6 +17,7 @@ from adapters.eqhali import map_export, map_record, open_export
 from adapters.eqhali import workbook as room
 from adapters.source_record import Mapped, Refusal
 from adapters.sources.owners import Nobody
+from exchange.fhir import peru
 from tests.adapters.conftest import as_fhir
 from tests.adapters.test_eqhali import AT, CENTER, COLUMNS, LINES, PADDING, check_admitted, codes, fuas
 
@@ -123,10 +124,10 @@ def test_formulas_are_not_run_and_errors_are_words():
     patient = resources(outcomes)[0]
     assert patient["name"][0] == {
         "use": "official", "family": "ÑIQUE DE LA CRUZ",
-        "_family": {"extension": [{
-            "url": "http://hl7.org/fhir/StructureDefinition/humanname-mothers-family",
-            "valueString": "DE LA CRUZ",
-        }]},
+        "_family": {"extension": [
+            {"url": peru.FATHERS_FAMILY_EXTENSION, "valueString": "ÑIQUE"},
+            {"url": peru.MOTHERS_FAMILY_EXTENSION, "valueString": "DE LA CRUZ"},
+        ]},
     }  # fmt: skip
 
 

@@ -60,11 +60,14 @@ class Search:
         return found
 
     def in_bytes(self, data: bytes) -> list[str]:
-        """Which texts stand in the data, each once."""
+        """Which texts stand in the data, each once; where, is printed."""
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "data"
             file.write_bytes(data)
-            return sorted({hit.text for hit in self.in_files([file])})
+            hits = self.in_files([file])
+        for hit in hits:
+            print(hit.text, data[max(0, hit.offset - BESIDE_BYTES) : hit.offset + 2 * BESIDE_BYTES])
+        return sorted({hit.text for hit in hits})
 
 
 def _is_chance(hit: Hit, length: int) -> bool:
