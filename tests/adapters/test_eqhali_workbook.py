@@ -125,8 +125,8 @@ def test_formulas_are_not_run_and_errors_are_words():
     assert patient["name"][0] == {
         "use": "official", "family": "ÑIQUE DE LA CRUZ",
         "_family": {"extension": [
-            {"url": peru.FATHERS_FAMILY_EXTENSION, "valueString": "ÑIQUE"},
             {"url": peru.MOTHERS_FAMILY_EXTENSION, "valueString": "DE LA CRUZ"},
+            {"url": peru.FATHERS_FAMILY_EXTENSION, "valueString": "ÑIQUE"},
         ]},
     }  # fmt: skip
 
